@@ -1,0 +1,1 @@
+//! Turns files into artifacts and back: hash, pack, extract, safely.

@@ -1,0 +1,174 @@
+//! SHA-256 digests: the only names that bytes have here.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+/// A SHA-256 digest, written `sha256:<64 lower-case hex>` (OCI image spec, descriptor digests).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Digest([u8; 32]);
+
+/// Text that is no digest.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a digest: expected sha256: and 64 lower-case hex digits")]
+pub struct DigestError(String);
+
+impl Digest {
+    /// The digest of `bytes`.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+
+    /// A digest from its 32 bytes.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The 32 bytes.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// 64 lower-case hex digits, without the algorithm.
+    pub fn hex(&self) -> String {
+        hex(&self.0)
+    }
+
+    /// Reads 64 lower-case hex digits, as in-toto's `digest.sha256` writes them.
+    ///
+    /// # Errors
+    /// When `text` is anything else.
+    pub fn from_hex(text: &str) -> Result<Self, DigestError> {
+        let refuse = || DigestError(text.to_owned());
+        let digits: &[u8; 64] = text.as_bytes().try_into().map_err(|_| refuse())?;
+        let mut bytes = [0; 32];
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+            let high = nibble(pair[0]).ok_or_else(refuse)?;
+            let low = nibble(pair[1]).ok_or_else(refuse)?;
+            *byte = high << 4 | low;
+        }
+        Ok(Self(bytes))
+    }
+
+    /// The first 12 hex digits, for people; never for comparing.
+    pub fn short(&self) -> String {
+        hex(&self.0[..6])
+    }
+}
+
+/// Hashes while bytes stream past.
+#[derive(Clone, Default)]
+pub struct Hasher {
+    state: Sha256,
+    length: u64,
+}
+
+impl Hasher {
+    /// Takes in the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.state.update(bytes);
+        self.length += bytes.len() as u64;
+    }
+
+    /// The digest of all bytes taken in, and how many they were.
+    pub fn finish(self) -> (Digest, u64) {
+        (Digest(self.state.finalize().into()), self.length)
+    }
+}
+
+/// Lower-case hex of any bytes.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        text.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
+    text
+}
+
+fn nibble(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sha256:{}", self.hex())
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for Digest {
+    type Err = DigestError;
+
+    fn from_str(text: &str) -> Result<Self, DigestError> {
+        let hex = text.strip_prefix("sha256:").ok_or_else(|| DigestError(text.to_owned()))?;
+        Self::from_hex(hex).map_err(|_| DigestError(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for Digest {
+    type Error = DigestError;
+
+    fn try_from(text: String) -> Result<Self, DigestError> {
+        text.parse()
+    }
+}
+
+impl From<Digest> for String {
+    fn from(digest: Digest) -> Self {
+        digest.to_string()
+    }
+}
+
+crate::names::string_schema!(Digest, "Digest", "^sha256:[0-9a-f]{64}$", "A SHA-256 digest.");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_empty_input_has_the_digest_of_fips_180_4() {
+        let empty = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        assert_eq!(Digest::of(b"").to_string(), empty);
+        assert_eq!(Hasher::default().finish(), (empty.parse().unwrap(), 0));
+    }
+
+    #[test]
+    fn streaming_gives_the_same_digest_as_one_piece() {
+        let mut hasher = Hasher::default();
+        hasher.update(b"air");
+        hasher.update(b"lock");
+        assert_eq!(hasher.finish(), (Digest::of(b"airlock"), 7));
+    }
+
+    #[test]
+    fn only_one_spelling_is_a_digest() {
+        let good = Digest::of(b"x").to_string();
+        assert!(good.parse::<Digest>().is_ok());
+        for bad in [
+            String::new(),
+            "sha256:".to_owned(),
+            good.to_uppercase(),
+            good.replace("sha256", "sha512"),
+            good[..good.len() - 1].to_owned(),
+            format!("{good}0"),
+            format!(" {good}"),
+            good["sha256:".len()..].to_owned(),
+        ] {
+            assert!(bad.parse::<Digest>().is_err(), "{bad:?} was taken");
+        }
+    }
+}

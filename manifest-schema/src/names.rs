@@ -1,0 +1,234 @@
+//! Names that people and CI choose, checked once where they enter.
+//!
+//! Every name is safe as one component of a storage key and of a file path: it starts and ends with a letter or a
+//! digit, so it is never empty, `.` or `..`, and holds no separator.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A name that breaks the rules of its kind.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{value:?} is not a {kind}: {rule}")]
+pub struct NameError {
+    /// What it was meant to name.
+    pub kind: &'static str,
+    /// The text that was refused.
+    pub value: String,
+    /// The rule it breaks.
+    pub rule: &'static str,
+}
+
+const LOWER_RULE: &str = "use 1 to 63 of a-z 0-9 . _ -, starting and ending with a letter or digit";
+const MIXED_RULE: &str = "use 1 to 63 of A-Z a-z 0-9 . _ - @, starting and ending with a letter or digit";
+
+fn fits(value: &str, allowed: impl Fn(u8) -> bool) -> bool {
+    let bytes = value.as_bytes();
+    let edge = |byte: Option<&u8>| byte.is_some_and(|b| b.is_ascii_alphanumeric() && allowed(*b));
+    bytes.len() <= 63
+        && edge(bytes.first())
+        && edge(bytes.last())
+        && bytes.iter().all(|b| allowed(*b))
+        && !value.contains("..")
+}
+
+fn is_lower(value: &str) -> bool {
+    fits(value, |b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-'))
+}
+
+fn is_mixed(value: &str) -> bool {
+    fits(value, |b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'@'))
+}
+
+/// Implements `JsonSchema` for a type that is a string with a pattern.
+macro_rules! string_schema {
+    ($type:ty, $name:expr, $pattern:expr, $description:expr) => {
+        impl schemars::JsonSchema for $type {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                $name.into()
+            }
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({ "type": "string", "pattern": $pattern, "description": $description })
+            }
+        }
+    };
+}
+pub(crate) use string_schema;
+
+macro_rules! name_type {
+    ($(#[$doc:meta])* $type:ident, $kind:literal, $check:ident, $rule:ident, $pattern:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $type(String);
+
+        impl $type {
+            /// Checks `value` against the rules of its kind.
+            ///
+            /// # Errors
+            /// When a rule is broken; the message names it.
+            pub fn new(value: impl Into<String>) -> Result<Self, NameError> {
+                let value = value.into();
+                if $check(&value) {
+                    Ok(Self(value))
+                } else {
+                    Err(NameError { kind: $kind, value, rule: $rule })
+                }
+            }
+
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&self.0, f)
+            }
+        }
+
+        impl std::str::FromStr for $type {
+            type Err = NameError;
+
+            fn from_str(value: &str) -> Result<Self, NameError> {
+                Self::new(value)
+            }
+        }
+
+        impl TryFrom<String> for $type {
+            type Error = NameError;
+
+            fn try_from(value: String) -> Result<Self, NameError> {
+                Self::new(value)
+            }
+        }
+
+        impl From<$type> for String {
+            fn from(name: $type) -> Self {
+                name.0
+            }
+        }
+
+        string_schema!($type, stringify!($type), $pattern, concat!("A ", $kind, "."));
+    };
+}
+
+name_type!(
+    /// One deployable thing.
+    ProjectName, "project name", is_lower, LOWER_RULE, "^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$"
+);
+name_type!(
+    /// A named place in production.
+    EnvironmentName, "environment name", is_lower, LOWER_RULE, "^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$"
+);
+name_type!(
+    /// Something a build made, named in its manifest.
+    ArtifactName, "artifact name", is_lower, LOWER_RULE, "^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$"
+);
+name_type!(
+    /// An ECS service, or a container in its task definition.
+    ServiceName, "service name", is_mixed, MIXED_RULE, "^[A-Za-z0-9]([A-Za-z0-9._@-]{0,61}[A-Za-z0-9])?$"
+);
+name_type!(
+    /// A change: a Jira issue key, or a local record's id.
+    ChangeId, "change id", is_mixed, MIXED_RULE, "^[A-Za-z0-9]([A-Za-z0-9._@-]{0,61}[A-Za-z0-9])?$"
+);
+name_type!(
+    /// A public key's name in the trust policy.
+    KeyName, "key name", is_mixed, MIXED_RULE, "^[A-Za-z0-9]([A-Za-z0-9._@-]{0,61}[A-Za-z0-9])?$"
+);
+name_type!(
+    /// A person who may approve.
+    PersonName, "person's name", is_mixed, MIXED_RULE, "^[A-Za-z0-9]([A-Za-z0-9._@-]{0,61}[A-Za-z0-9])?$"
+);
+
+/// The path of a file inside an artifact: relative, `/`-separated, UTF-8, at most 1024 bytes, with no empty, `.` or
+/// `..` component, no backslash and no control character.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct RelativePath(String);
+
+const PATH_RULE: &str =
+    "use a relative path of at most 1024 bytes with no empty, . or .. part, backslash or control character";
+
+impl RelativePath {
+    /// Checks `value` against the rules above.
+    ///
+    /// # Errors
+    /// When a rule is broken.
+    pub fn new(value: impl Into<String>) -> Result<Self, NameError> {
+        let value = value.into();
+        let sound = value.len() <= 1024
+            && value.split('/').all(|part| !matches!(part, "" | "." | ".."))
+            && !value.chars().any(|c| c == '\\' || c.is_control());
+        if sound { Ok(Self(value)) } else { Err(NameError { kind: "path inside an artifact", value, rule: PATH_RULE }) }
+    }
+
+    /// The path as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RelativePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl fmt::Debug for RelativePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl TryFrom<String> for RelativePath {
+    type Error = NameError;
+
+    fn try_from(value: String) -> Result<Self, NameError> {
+        Self::new(value)
+    }
+}
+
+impl From<RelativePath> for String {
+    fn from(path: RelativePath) -> Self {
+        path.0
+    }
+}
+
+string_schema!(RelativePath, "RelativePath", "^[^/\\\\]+(/[^/\\\\]+)*$", "A path inside an artifact.");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_safe_as_one_path_component() {
+        for good in ["a", "hello", "a-b_c.d", "0", &"x".repeat(63)] {
+            assert!(ProjectName::new(good).is_ok(), "{good}");
+        }
+        for bad in ["", ".", "..", "a..b", "-a", "a-", "A", "a/b", "a b", "a\n", "é", "a\0", &"x".repeat(64)] {
+            assert!(ProjectName::new(bad).is_err(), "{bad:?} was taken");
+        }
+        assert!(ChangeId::new("PRODCM-12").is_ok());
+        assert!(PersonName::new("alice@example.com").is_ok());
+        assert!(PersonName::new("../alice").is_err());
+    }
+
+    #[test]
+    fn paths_stay_inside() {
+        for good in ["a", "a/b", ".hidden", "a/..b", "with space/é"] {
+            assert!(RelativePath::new(good).is_ok(), "{good}");
+        }
+        for bad in ["", "/a", "a/", "a//b", "..", "a/../b", "./a", "a\\b", "a\0b", "a\nb"] {
+            assert!(RelativePath::new(bad).is_err(), "{bad:?} was taken");
+        }
+    }
+}

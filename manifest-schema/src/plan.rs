@@ -1,0 +1,200 @@
+//! What a plan would do, as it leaves production: the summary that people and the bot read and approve.
+//!
+//! A summary carries addresses, actions and changed attribute paths; values only of attributes that the trust policy
+//! allows to be shown, and never a sensitive value, a data-source result or an output's value.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::json::{Document, schema_tag, unique_map};
+use crate::manifest::BuildNumber;
+use crate::names::{EnvironmentName, ProjectName, ServiceName};
+
+schema_tag!(PlanSummarySchema, "airlock/plan-summary/v1");
+
+/// What one plan would do to one environment. Derived from the saved plan by a pure function, so that `apply` can
+/// derive it again and compare the bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct PlanSummary {
+    /// Always `airlock/plan-summary/v1`.
+    pub schema: PlanSummarySchema,
+    /// What would be deployed.
+    pub project: ProjectName,
+    /// Where.
+    pub environment: EnvironmentName,
+    /// The build's manifest.
+    pub manifest: Digest,
+    /// The build's number.
+    pub build: BuildNumber,
+    /// Version of the rules that made `findings`; another version makes the plan stale.
+    pub rules: String,
+    /// What Terraform would do, if the build has a Terraform step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terraform: Option<TerraformChanges>,
+    /// What would change in each service, in the order of the steps.
+    pub services: Vec<ServiceChange>,
+    /// Every risk found, whatever the trust policy suppresses.
+    pub findings: Vec<Finding>,
+}
+
+impl Document for PlanSummary {
+    const SCHEMA: &'static str = PlanSummarySchema::NAME;
+    const NAME: &'static str = "plan summary";
+    const LIMIT: usize = 3 << 20;
+}
+
+/// What Terraform would do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct TerraformChanges {
+    /// Version of Terraform (or OpenTofu) that planned.
+    pub version: String,
+    /// `type.attribute` paths whose values may be shown, as the trust policy said when the plan was made.
+    pub shown: Vec<String>,
+    /// Resources that would change, sorted by address; those that stay as they are aren't listed.
+    pub changes: Vec<ResourceChange>,
+    /// Resources found to differ from the state, sorted by address.
+    pub drift: Vec<ResourceChange>,
+    /// Names of outputs that would change, sorted. Never their values.
+    pub outputs: Vec<String>,
+}
+
+/// What would happen to one resource.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct ResourceChange {
+    /// Terraform's address, such as `module.web.aws_s3_bucket.logs[0]`.
+    pub address: String,
+    /// The resource's type, such as `aws_s3_bucket`.
+    #[serde(rename = "type")]
+    pub resource_type: String,
+    /// What would happen.
+    pub action: ResourceAction,
+    /// Paths of attributes that would change, sorted: `tags.Name`, `ingress[0].cidr_blocks`.
+    pub attributes: Vec<String>,
+    /// Values of attributes that may be shown, by attribute path.
+    #[serde(default, deserialize_with = "unique_map", skip_serializing_if = "BTreeMap::is_empty")]
+    pub values: BTreeMap<String, ValueChange>,
+}
+
+/// A shown attribute before and after, as compact JSON; absent where there is none, `(known after apply)` where
+/// Terraform can't know it yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct ValueChange {
+    /// Before the apply.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
+    /// After it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+}
+
+/// What would happen to a resource. The names are those of `terraform show -json`, joined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ResourceAction {
+    /// Made.
+    Create,
+    /// A data source read during the apply.
+    Read,
+    /// Changed in place.
+    Update,
+    /// Destroyed.
+    Delete,
+    /// Destroyed, then made anew.
+    DeleteCreate,
+    /// Made anew, then the old one destroyed.
+    CreateDelete,
+    /// Dropped from the state without being destroyed.
+    Forget,
+}
+
+impl ResourceAction {
+    /// Whether something that exists goes away.
+    pub fn destroys(self) -> bool {
+        match self {
+            Self::Delete | Self::DeleteCreate | Self::CreateDelete | Self::Forget => true,
+            Self::Create | Self::Read | Self::Update => false,
+        }
+    }
+}
+
+impl fmt::Display for ResourceAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Create => "create",
+            Self::Read => "read",
+            Self::Update => "update",
+            Self::Delete => "delete",
+            Self::DeleteCreate | Self::CreateDelete => "replace",
+            Self::Forget => "forget",
+        })
+    }
+}
+
+/// What would change in one service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct ServiceChange {
+    /// The service.
+    pub service: ServiceName,
+    /// ARN of the task definition that it runs now; absent when the service doesn't exist yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task_definition: Option<String>,
+    /// Container name → its image now and after.
+    #[serde(deserialize_with = "unique_map")]
+    pub containers: BTreeMap<ServiceName, ImageChange>,
+}
+
+/// A container's image before and after.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct ImageChange {
+    /// What runs now, if anything does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Digest>,
+    /// What would run.
+    pub after: Digest,
+}
+
+/// A reason for a person to look.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Finding {
+    /// The rule's stable name, such as `resource.deleted`.
+    pub rule: String,
+    /// How bad it can be.
+    pub severity: Severity,
+    /// The resource or service it is about.
+    pub address: String,
+    /// What was found, in a sentence.
+    pub message: String,
+}
+
+/// How bad a finding can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Worth a look.
+    Medium,
+    /// May lose data or open access.
+    High,
+    /// Touches what keeps production safe.
+    Critical,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        })
+    }
+}

@@ -1,0 +1,1 @@
+//! Pure judgements: a Terraform plan into a summary with risk findings.

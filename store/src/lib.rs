@@ -1,0 +1,1 @@
+//! Blobs and documents in a directory or in S3.

@@ -1,0 +1,92 @@
+# What people and CI run; `make` alone lists it. Needs GNU make; recipes are POSIX sh.
+
+CARGO ?= cargo
+TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
+
+# Terraform or OpenTofu: the one that AIRLOCK_TERRAFORM names, else the first that is installed.
+AIRLOCK_TERRAFORM ?= $(firstword $(foreach tool,terraform tofu,$(if $(shell command -v $(tool) 2>/dev/null),$(tool))) terraform)
+export AIRLOCK_TERRAFORM
+
+# Every shell script of ours, whatever it is called.
+SCRIPTS = $(shell git ls-files '*.sh' .ci/run examples/hello/server)
+
+# How long `make soak` repeats the tests, and how many cases each property test tries every time.
+SOAK_DURATION ?= 30m
+SOAK_CASES ?= 4096
+
+# $(call need,tool,how to get it): one line of a recipe; stops with a message when the tool is missing.
+need = @command -v $(1) >/dev/null || { echo "make $@: $(1) is missing: $(2)" >&2; exit 1; }
+terraform_hint = install Terraform 1.4 or newer (https://developer.hashicorp.com/terraform/install) \
+  or OpenTofu (https://opentofu.org/docs/intro/install); AIRLOCK_TERRAFORM names another program
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: build
+build: ## Build the release binaries
+	$(CARGO) build --release --locked
+
+.PHONY: demo
+demo: demo-tools build ## Take an example service through the whole pipeline, on this machine only
+	AIRLOCK_BIN="$(TARGET)/release" sh examples/demo.sh
+
+.PHONY: demo-tools
+demo-tools:
+	$(call need,$(CARGO),install Rust from https://rustup.rs)
+	$(call need,git,install the package git)
+	$(call need,$(AIRLOCK_TERRAFORM),$(terraform_hint))
+
+.PHONY: test
+test: test-tools ## Run every test
+	$(CARGO) nextest run --workspace --locked
+	$(CARGO) test --doc --workspace --locked
+
+.PHONY: test-tools
+test-tools: ## Check for what the tests use; installs cargo-nextest if it is missing
+	$(call need,$(CARGO),install Rust from https://rustup.rs)
+	$(call need,git,install the package git)
+	$(call need,$(AIRLOCK_TERRAFORM),$(terraform_hint))
+	$(call need,openssl,install OpenSSL 3)
+	@openssl pkeyutl -help 2>&1 | grep -q rawin \
+	  || { echo "make $@: this openssl can't sign with Ed25519: install OpenSSL 3" >&2; exit 1; }
+	@command -v cargo-nextest >/dev/null || $(CARGO) install cargo-nextest --locked
+
+.PHONY: lint
+lint: lint-tools ## Check formatting, lints, docs, scripts, licences and duplicate dependencies
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --no-deps --workspace --locked
+	@for script in $(SCRIPTS); do \
+	  case $$(head -n 1 "$$script") in *bash*) bash -n "$$script" ;; *) sh -n "$$script" ;; esac || exit 1; \
+	done
+	@if command -v shellcheck >/dev/null; then shellcheck $(SCRIPTS); fi
+	@# `advisories` is a target of its own: it downloads a database, and its answer changes without a commit of ours.
+	@if command -v cargo-deny >/dev/null; then $(CARGO) deny --workspace --locked check licenses bans sources; fi
+
+.PHONY: lint-tools
+lint-tools: ## Say which optional linters are missing; as root, installs shellcheck with apt
+	$(call need,git,install the package git)
+	@command -v shellcheck >/dev/null || { \
+	  [ "$$(id -u)" -eq 0 ] && command -v apt-get >/dev/null && apt-get install -qq -y shellcheck >/dev/null 2>&1; } \
+	  || echo "make lint: scripts are only parsed: install the package shellcheck to lint them too" >&2
+	@command -v cargo-deny >/dev/null \
+	  || echo "make lint: dependencies are not checked: cargo install cargo-deny --locked" >&2
+
+.PHONY: advisories
+advisories: ## Look for known vulnerabilities in our dependencies; needs cargo-deny and the network
+	$(call need,cargo-deny,cargo install cargo-deny --locked)
+	$(CARGO) deny --workspace --locked check advisories
+
+.PHONY: bench
+bench: ## Run the benchmarks
+	$(CARGO) bench --workspace --locked
+
+.PHONY: soak
+soak: test-tools ## Repeat all tests for SOAK_DURATION (30m), with SOAK_CASES (4096) cases per property
+	PROPTEST_CASES=$(SOAK_CASES) $(CARGO) nextest run --workspace --locked --stress-duration $(SOAK_DURATION)
+
+.PHONY: clean
+clean: ## Remove what was built
+	$(CARGO) clean
+	rm -rf examples/hello/build

@@ -476,7 +476,7 @@ pub struct Evidence {
     pub name: ArtifactName,
     /// What it reports on, as the trust policy names it: `sast`, `dependencies`, `tests`.
     pub kind: String,
-    /// Media type: `application/sarif+json`, or `application/vnd.dsse.envelope+json` for a report its maker signed.
+    /// Media type: `application/sarif+json`, or `application/vnd.dsse.envelope.v1+json` for a report its maker signed.
     pub media_type: String,
     /// SHA-256 of the bytes.
     pub digest: Digest,

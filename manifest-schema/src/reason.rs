@@ -1,0 +1,252 @@
+//! Reason codes: why something was refused or failed. Stable; `airlock explain CODE` prints what is written here.
+
+use std::fmt;
+use std::str::FromStr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Declares the codes once: variant, stable name, meaning, what to do.
+macro_rules! codes {
+    ($($variant:ident = $name:literal: $meaning:literal => $advice:literal,)*) => {
+        /// Why something was refused or failed.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+        pub enum Code {
+            $(#[doc = $meaning] #[serde(rename = $name)] $variant,)*
+        }
+
+        impl Code {
+            /// Every code, in the order of the gates.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The stable name.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// What it means, in a sentence.
+            pub fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => $meaning,)* }
+            }
+
+            /// What to do about it.
+            pub fn advice(self) -> &'static str {
+                match self { $(Self::$variant => $advice,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    RequestMalformed = "request.malformed":
+        "The launch request is not one: a field is missing, unknown, or of the wrong form."
+        => "Use a CLI of the same version as production, or compare the request with `airlock manifest schema launch-request`.",
+    RequestKeyReused = "request.key-reused":
+        "The idempotency key was used before, for a request that asks for something else."
+        => "Leave the key out (it is then derived from the request), or choose another.",
+    TrustMissing = "trust.missing":
+        "No trust policy is published, so nobody may sign anything."
+        => "Run `airlock trust publish` with a signed policy.",
+    TrustBroken = "trust.broken":
+        "A trust policy version is missing, damaged, or not signed by enough roots of its own and of the version before."
+        => "Check the versions with `airlock trust verify`; sign the one named with the missing root keys and publish it again.",
+    TrustExpired = "trust.expired":
+        "The newest trust policy has expired."
+        => "Sign and publish a new version with a later `expiresAt`.",
+    TrustRolledBack = "trust.rolled-back":
+        "The newest trust policy found is older than one that was in force before."
+        => "Somebody removed versions from the store: restore them, and find out who did.",
+    EnvironmentUnknown = "environment.unknown":
+        "The trust policy has no such environment."
+        => "Check the name, or add the environment to the next version of the trust policy.",
+    EnvironmentMismatch = "environment.mismatch":
+        "This is not the account and region that the trust policy means by that environment."
+        => "Launch through the gateway of the right account; nothing was done here.",
+    BuildUntrusted = "build.untrusted":
+        "The build is not signed by enough builders of the trust policy."
+        => "Sign the manifest with the builder's key (`airlock manifest sign`) and publish it again.",
+    ManifestMissing = "manifest.missing":
+        "The build manifest is not in the artifacts store."
+        => "Publish the build (`airlock publish`), then launch again.",
+    ManifestMismatch = "manifest.mismatch":
+        "The bytes stored as the build manifest have another digest than the one asked for."
+        => "The artifacts store was damaged or tampered with: find out how, then publish the build again.",
+    ManifestMalformed = "manifest.malformed":
+        "The build manifest can't be read: another schema, beyond the limits, or inconsistent."
+        => "Build again with a CLI whose manifest version production reads.",
+    ProjectNotAllowed = "project.not-allowed":
+        "The trust policy doesn't let this project be deployed to that environment, or the manifest is of another project."
+        => "Check the request's project; to allow it, add it to the next version of the trust policy.",
+    SourceMissing = "source.missing":
+        "A repository that the trust policy requires is not among the build's sources."
+        => "Name it in `airlock.toml`, so that its commit is recorded, and build again.",
+    SourceRef = "source.ref":
+        "A source was built from a ref, or from uncommitted changes, that the trust policy doesn't allow."
+        => "Build from an allowed branch or tag, with everything committed.",
+    EvidenceMissing = "evidence.missing":
+        "A report that the trust policy requires is not in the manifest."
+        => "Run the scan or the tests, name the report in `airlock.toml`, and build again.",
+    EvidenceUntrusted = "evidence.untrusted":
+        "A required report is not signed by who must sign it, or is about something else."
+        => "Have the tool's own key sign an in-toto statement about this build's artifacts or commits.",
+    BuildTooOld = "build.too-old":
+        "The build is older than the trust policy allows, or its signing time lies in the future."
+        => "Build again, or have a rollback approved.",
+    ManifestRollback = "manifest.rollback":
+        "The build is lower than one that is live in some step."
+        => "To go back on purpose, have a rollback approved (`airlock change approve --rollback`); otherwise deploy a newer build.",
+    FreezeActive = "freeze.active":
+        "The environment is in a freeze window."
+        => "Wait for its end, or have an emergency approved (`airlock change approve --emergency`).",
+    PlanMissing = "plan.missing":
+        "The plan that is to be applied is not in the production store."
+        => "Launch a plan job first and use the plan that it names.",
+    PlanUntrusted = "plan.untrusted":
+        "The plan is not signed by the planner of the trust policy."
+        => "Plan again; if it happens again, somebody writes to the production store who must not.",
+    PlanMismatch = "plan.mismatch":
+        "The plan is for another manifest, environment or project, or its summary is not the signed one."
+        => "Use the plan that was made for exactly this build and environment.",
+    PlanExpired = "plan.expired":
+        "The plan is older than the trust policy lets plans be."
+        => "Plan again and have the new plan approved.",
+    ReviewMissing = "review.missing":
+        "The trust policy wants the change bot's review, and there is none for this plan."
+        => "Wait for the bot, or look at its status.",
+    ReviewUntrusted = "review.untrusted":
+        "A review names authors whose list is missing or altered."
+        => "Have the bot review the change again.",
+    ApprovalMissing = "approval.missing":
+        "Fewer people approved than are needed."
+        => "Ask for approval (`airlock change approve`), then launch again.",
+    ApprovalUntrusted = "approval.untrusted":
+        "An approval named in the request is not signed by a key that may approve."
+        => "Approve with a key that the trust policy gives to a person.",
+    ApprovalMismatch = "approval.mismatch":
+        "An approval named in the request is for another manifest, environment, project, plan or change."
+        => "Have exactly this plan of this build approved.",
+    ApprovalExpired = "approval.expired":
+        "An approval named in the request has expired, or is dated in the future."
+        => "Approve again.",
+    ApprovalRejected = "approval.rejected":
+        "A person said no to this build in this environment, and has not taken it back."
+        => "Talk to them; they can revoke their no (`airlock change revoke`).",
+    ApprovalRevoked = "approval.revoked":
+        "An approval named in the request was revoked by its signer."
+        => "Ask its signer why, or ask somebody else.",
+    ApprovalByAuthor = "approval.by-author":
+        "An approval named in the request is by an author of the change."
+        => "Ask somebody who didn't write any of it.",
+    ApprovalOverreach = "approval.overreach":
+        "The bot's approval claims a rollback or an emergency, which only people may."
+        => "Ask a person.",
+    ApprovalUnreadable = "approval.unreadable":
+        "The statements about this build can't be listed, so a no could be hidden."
+        => "Repair access to the artifacts store, then launch again.",
+    BlobMissing = "blob.missing":
+        "A blob that the manifest names is not in the artifacts store."
+        => "Publish the build again.",
+    BlobMismatch = "blob.mismatch":
+        "A blob's bytes don't have the digest and size that the manifest names."
+        => "The artifacts store was damaged or tampered with: find out how, remove the blob, publish the build again.",
+    ArchiveUnsafe = "archive.unsafe":
+        "An archive holds something other than exactly the files that the manifest lists."
+        => "Build again with `airlock manifest build`; don't make bundles by other means.",
+    TerraformForbidden = "terraform.forbidden":
+        "The Terraform configuration uses something that is not allowed behind the gap."
+        => "Change the file named, or have the trust policy allow the provider.",
+    PlanEdited = "plan.edited":
+        "The saved plan, or what it does, is not what was signed and approved."
+        => "Somebody changed it in the production store: find out who, then plan again.",
+    PlanStale = "plan.stale":
+        "Since the plan was made, something else was deployed, a service changed, or the rules changed."
+        => "Plan again and have the new plan approved.",
+    PlanClaimed = "plan.claimed":
+        "Another job has already begun to apply this plan."
+        => "Look at that job; to deploy again, make a new plan.",
+    LeaseHeld = "lease.held":
+        "Another job is applying this project in this environment."
+        => "Wait for it to end, then launch again.",
+    TerraformMissing = "terraform.missing":
+        "The worker has no Terraform (or OpenTofu) to run."
+        => "Install it where the worker runs, or name it with AIRLOCK_TERRAFORM.",
+    TerraformFailed = "terraform.failed":
+        "Terraform ended with an error."
+        => "Read its messages in the job's events; after an apply, plan again to see what is left to do.",
+    ServiceFailed = "service.failed":
+        "A service could not be made to run the build."
+        => "Read the job's events for the reason.",
+    WorkerFailed = "worker.failed":
+        "The worker could not go on: a store, a key or a disk failed it."
+        => "Read the message, repair what it names, and launch again.",
+    WorkerDied = "worker.died":
+        "The worker ended without saying so."
+        => "Launch again: the next plan shows what the dead job left.",
+    JobCancelled = "job.cancelled":
+        "The job was cancelled."
+        => "Launch again when it should run.",
+    JobDeadline = "job.deadline":
+        "The job took longer than its deadline."
+        => "Look at its last events for what it waited for; raise the deadline in the worker's configuration if it is too short.",
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Text that is no reason code.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a reason code; `airlock explain` lists them all")]
+pub struct UnknownCode(String);
+
+impl FromStr for Code {
+    type Err = UnknownCode;
+
+    fn from_str(text: &str) -> Result<Self, UnknownCode> {
+        Self::ALL.iter().find(|code| code.as_str() == text).copied().ok_or_else(|| UnknownCode(text.to_owned()))
+    }
+}
+
+/// One reason: a code, and what it is about here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Reason {
+    /// The stable code.
+    pub code: Code,
+    /// What exactly, in a sentence for people.
+    pub message: String,
+}
+
+impl Reason {
+    /// A reason.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_one_name_a_meaning_and_advice() {
+        let mut names: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        for code in Code::ALL {
+            assert_eq!(code.as_str().parse(), Ok(*code));
+            assert_eq!(serde_json::to_string(code).unwrap(), format!("\"{code}\""));
+            assert!(code.meaning().ends_with('.') && code.advice().ends_with('.'), "{code}");
+        }
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Code::ALL.len());
+        assert!("approval".parse::<Code>().is_err());
+    }
+}

@@ -1,0 +1,10 @@
+//! The trust policy: who may sign what for which environment. It is itself signed, and versioned.
+
+mod chain;
+mod policy;
+
+pub use chain::{ChainError, PinnedRoots, SignedPolicy, TrustRecord, TrustedPolicy};
+pub use policy::{
+    ApprovalRules, EnvironmentPolicy, EvidenceRule, Freeze, Person, ProjectPolicy, Role, Roles, SourceRule,
+    Suppression, TerraformRules, TrustPolicy,
+};

@@ -1,0 +1,152 @@
+//! The Terraform bundle: one encoding of a list of files, byte for byte.
+//!
+//! Version 1 is a POSIX.1-2001 tar archive, uncompressed. For each file, in the order of its path's bytes:
+//!
+//! 1. if the path is not ASCII or longer than 100 bytes, a pax header (type `x`, named `pax/` and the hex SHA-256 of
+//!    the path) whose only record is `path`; the file's own header then repeats that name;
+//! 2. a `ustar` header: type `0`, mode 0644 or 0755, size, and otherwise zeros: no owner, no time, no prefix;
+//! 3. the content, padded with zeros to a multiple of 512.
+//!
+//! Numbers in headers are octal digits that fill their field up to a final NUL, the checksum's too.
+//!
+//! Two blocks of zeros end it, and nothing follows. There are no directories, links or anything else. Any tar reads
+//! it; because it follows from the list of files, whoever has the list needs no parser to read it.
+
+use std::path::Path;
+
+use manifest_schema::Digest;
+use manifest_schema::manifest::{Artifact, BlobRef, Content, FileEntry, FileMode};
+use manifest_schema::names::{ArtifactName, RelativePath};
+use tar::{EntryType, Header};
+
+use crate::error::PackError;
+use crate::read::{Still, expect_file};
+use crate::walk::Tree;
+use crate::{BlobSource, Origin, Packed, Progress, list};
+
+/// The media type of Terraform bundles; it stands for exactly one encoding, described in this crate's `bundle` module.
+pub const BUNDLE_MEDIA_TYPE: &str = "application/vnd.airlock.terraform.bundle.v1+tar";
+
+/// Headers, padding and the end are counted in blocks of this many bytes.
+pub(crate) const BLOCK: usize = 512;
+
+/// What follows the last entry.
+pub(crate) const END: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
+
+/// How much a bundle may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BundleLimits {
+    /// Most files.
+    pub files: usize,
+    /// Most bytes of the archive, headers included.
+    pub bytes: u64,
+}
+
+impl Default for BundleLimits {
+    /// 20,000 files and 64 MiB, which is also what packing keeps to.
+    fn default() -> Self {
+        Self { files: 20_000, bytes: 64 << 20 }
+    }
+}
+
+/// Packs a Terraform root module, with the modules below it, as one archive of [`BUNDLE_MEDIA_TYPE`], held in memory.
+///
+/// Left out, at any depth: `.terraform` and `.git`, state (any name containing `.tfstate`), and crash logs
+/// (`crash.log`, `crash.*.log`). `.terraform.lock.hcl` goes along. What else Terraform may not find in a bundle is for
+/// the worker's gate to refuse.
+///
+/// # Errors
+/// As for directories, and when the bundle would exceed the default [`BundleLimits`].
+pub fn pack_terraform(name: ArtifactName, path: &Path, progress: Progress<'_>) -> Result<Packed, PackError> {
+    let limits = BundleLimits::default();
+    let tree = Tree::list(path, is_left_out)?;
+    if tree.files.len() > limits.files {
+        return Err(PackError::TooMany { path: path.to_owned(), limit: limits.files });
+    }
+    let too_large = || PackError::BundleTooLarge { path: path.to_owned(), limit: limits.bytes };
+    let mut expected = END.len() as u64;
+    for (inside, path) in &tree.files {
+        expected = expected.saturating_add(entry_size(inside, expect_file(path)?.len()));
+    }
+    let capacity = usize::try_from(expected).ok().filter(|_| expected <= limits.bytes).ok_or_else(too_large)?;
+
+    let mut archive = Vec::with_capacity(capacity);
+    let mut files = Vec::with_capacity(tree.files.len());
+    for (inside, path) in &tree.files {
+        let still = Still::open(path)?;
+        let (mode, size) = (still.mode(), still.size());
+        // Asked again because a file may have grown since it was listed.
+        if archive.len() as u64 + entry_size(inside, size) + END.len() as u64 > limits.bytes {
+            return Err(too_large());
+        }
+        archive.extend(header(inside, mode, size));
+        let digest = still.read(progress, |bytes| archive.extend_from_slice(bytes))?;
+        archive.resize(archive.len().next_multiple_of(BLOCK), 0);
+        files.push(FileEntry { path: inside.clone(), mode, digest, size });
+    }
+    archive.extend(END);
+    tree.expect_unchanged()?;
+    list::check(&files).map_err(|source| PackError::List { path: path.to_owned(), source })?;
+
+    let blob = BlobRef::of(&archive);
+    let media_type = BUNDLE_MEDIA_TYPE.to_owned();
+    let artifact =
+        Artifact { name, media_type, digest: blob.digest, size: blob.size, content: Content::Terraform(files) };
+    Ok(Packed::new(artifact, [BlobSource { blob, origin: Origin::Bytes(archive) }]))
+}
+
+/// What Terraform and git leave in a working directory, and what must never be published: state holds secrets.
+fn is_left_out(name: &str) -> bool {
+    let crash_log = name == "crash.log" || (name.starts_with("crash.") && name.ends_with(".log"));
+    matches!(name, ".terraform" | ".git") || name.contains(".tfstate") || crash_log
+}
+
+/// Everything that precedes a file's content: one header, or three and more blocks if its path needs pax.
+pub(crate) fn header(path: &RelativePath, mode: FileMode, size: u64) -> Vec<u8> {
+    let path = path.as_str();
+    if path.is_ascii() && path.len() <= 100 {
+        return ustar(EntryType::Regular, path, mode, size);
+    }
+    let stand_in = format!("pax/{}", Digest::of(path.as_bytes()).hex());
+    let record = pax_record("path", path);
+    let mut blocks = ustar(EntryType::XHeader, &stand_in, FileMode::Regular, record.len() as u64);
+    blocks.extend(record.as_bytes());
+    blocks.resize(blocks.len().next_multiple_of(BLOCK), 0);
+    blocks.extend(ustar(EntryType::Regular, &stand_in, mode, size));
+    blocks
+}
+
+/// Bytes of header, content and padding together.
+pub(crate) fn entry_size(path: &RelativePath, size: u64) -> u64 {
+    let header = header(path, FileMode::Regular, 0).len() as u64;
+    size.checked_next_multiple_of(BLOCK as u64).unwrap_or(u64::MAX).saturating_add(header)
+}
+
+fn ustar(kind: EntryType, name: &str, mode: FileMode, size: u64) -> Vec<u8> {
+    let mut header = Header::new_ustar();
+    let fields = header.as_old_mut();
+    for (field, byte) in fields.name.iter_mut().zip(name.bytes()) {
+        *field = byte;
+    }
+    header.set_entry_type(kind);
+    header.set_mode(mode.bits());
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header.set_size(size);
+    header.set_cksum();
+    header.as_bytes().to_vec()
+}
+
+/// `<length> <key>=<value>\n`, where the length counts its own digits (POSIX.1-2001, pax extended header).
+fn pax_record(key: &str, value: &str) -> String {
+    let rest = format!(" {key}={value}\n");
+    let mut length = rest.len();
+    loop {
+        let record = format!("{length}{rest}");
+        if record.len() == length {
+            return record;
+        }
+        length = record.len();
+    }
+}

@@ -4,6 +4,7 @@
 //! be read, tested and audited without the rest.
 
 pub mod deployment;
+pub mod diff;
 pub mod digest;
 pub mod dsse;
 pub mod gates;
@@ -14,7 +15,9 @@ pub mod keys;
 pub mod manifest;
 pub mod names;
 pub mod plan;
+pub mod pointer;
 pub mod reason;
+pub mod schema;
 pub mod statement;
 pub mod storage;
 pub mod time;

@@ -1,0 +1,1 @@
+//! Change management around policy: the local tracker.

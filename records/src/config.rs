@@ -1,0 +1,152 @@
+//! The configuration of the gateway and of the worker: files behind the gap, which no request can change.
+//!
+//! Paths in a file are relative to the directory that holds it, so that a local set-up can be moved as a whole.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use manifest_schema::gates::Place;
+use manifest_schema::trust::PinnedRoots;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// What the gateway knows of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct GatewayConfig {
+    /// The artifacts store: a path, or `s3://…`.
+    pub artifacts: String,
+    /// The production store.
+    pub production: String,
+    /// The roots that sign the first trust policy.
+    pub roots: PinnedRoots,
+    /// The account and region that this is.
+    pub place: Place,
+    /// How workers are started.
+    pub launcher: LauncherConfig,
+}
+
+/// How workers are started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum LauncherConfig {
+    /// As processes on this machine.
+    Local {
+        /// Configuration of workers that plan.
+        planner: PathBuf,
+        /// Configuration of workers that apply.
+        deployer: PathBuf,
+        /// Where each worker's own log goes.
+        logs: PathBuf,
+    },
+}
+
+/// What a worker knows of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct WorkerConfig {
+    /// Which statements it signs, and so which jobs it takes.
+    pub role: WorkerRole,
+    /// The artifacts store.
+    pub artifacts: String,
+    /// The production store.
+    pub production: String,
+    /// The roots that sign the first trust policy.
+    pub roots: PinnedRoots,
+    /// The account and region that this is.
+    pub place: Place,
+    /// Its private key, PKCS#8 PEM.
+    pub key: PathBuf,
+    /// Where bundles are extracted and Terraform runs: private to the worker.
+    pub work: PathBuf,
+    /// Where Terraform's state is: a directory with one state per environment and project.
+    pub state: PathBuf,
+    /// The directory that stands in for the cluster: what would run in each service.
+    pub cluster: PathBuf,
+    /// A mirror of Terraform providers; without one, only the built-in provider can be used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider_mirror: Option<PathBuf>,
+    /// A job may take this long, in seconds.
+    pub deadline_seconds: u64,
+}
+
+/// The two kinds of worker. Their keys, and in AWS their roles, are apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WorkerRole {
+    /// Takes plan and drift jobs, signs plan statements.
+    Planner,
+    /// Takes apply jobs, signs deployment statements.
+    Deployer,
+}
+
+/// A configuration file that can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// It can't be read.
+    #[error("can't read the configuration {path}: {source}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It is not such a configuration.
+    #[error("the configuration {path} can't be used: {source}")]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What the parser said.
+        source: serde_json::Error,
+    },
+}
+
+fn read<T: DeserializeOwned>(path: &Path) -> Result<(T, PathBuf), ConfigError> {
+    let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
+    let bytes = fs::read(path).map_err(unreadable)?;
+    let base = fs::canonicalize(path).map_err(unreadable)?.parent().map(Path::to_owned).unwrap_or_default();
+    let config = serde_json::from_slice(&bytes);
+    Ok((config.map_err(|source| ConfigError::Malformed { path: path.to_owned(), source })?, base))
+}
+
+/// A store's location, made absolute if it is a path.
+fn locate(base: &Path, location: &mut String) {
+    if !location.contains("://") {
+        *location = base.join(&*location).display().to_string();
+    }
+}
+
+impl GatewayConfig {
+    /// Reads a configuration file and makes its paths absolute.
+    ///
+    /// # Errors
+    /// When it can't be read, or is no such configuration.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let (mut config, base) = read::<Self>(path)?;
+        locate(&base, &mut config.artifacts);
+        locate(&base, &mut config.production);
+        let LauncherConfig::Local { planner, deployer, logs } = &mut config.launcher;
+        for path in [planner, deployer, logs] {
+            *path = base.join(&*path);
+        }
+        Ok(config)
+    }
+}
+
+impl WorkerConfig {
+    /// Reads a configuration file and makes its paths absolute.
+    ///
+    /// # Errors
+    /// When it can't be read, or is no such configuration.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let (mut config, base) = read::<Self>(path)?;
+        locate(&base, &mut config.artifacts);
+        locate(&base, &mut config.production);
+        let own = [&mut config.key, &mut config.work, &mut config.state, &mut config.cluster];
+        for path in own.into_iter().chain(config.provider_mirror.as_mut()) {
+            *path = base.join(&*path);
+        }
+        Ok(config)
+    }
+}

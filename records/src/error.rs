@@ -1,0 +1,58 @@
+use manifest_schema::DocumentError;
+use manifest_schema::job::{FoldError, JobId};
+use store::StoreError;
+
+/// A record that can't be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Something else is where a document should be.
+    #[error("{key}: {source}")]
+    Document {
+        /// Where.
+        key: String,
+        /// What is wrong with it.
+        source: DocumentError,
+    },
+    /// A chain of events that can't have happened.
+    #[error("the journal is broken: {0}")]
+    Journal(#[from] FoldError),
+    /// Another worker has the job, or it is over: this one must stop.
+    #[error("job {0} is no longer this process's to write: it was closed, or another worker has it")]
+    Lost(JobId),
+    /// A name leads nowhere.
+    #[error("{0} is not there")]
+    Missing(String),
+    /// What should be stored as a signed statement is none.
+    #[error(transparent)]
+    Envelope(manifest_schema::dsse::EnvelopeError),
+    /// A trust policy version is published once.
+    #[error("another trust policy is already published as version {0}: raise `version` and sign again")]
+    VersionTaken(u64),
+    /// More entries than are read.
+    #[error("more than {limit} entries under {prefix}")]
+    TooMany {
+        /// Where.
+        prefix: String,
+        /// How many are read.
+        limit: usize,
+    },
+}
+
+impl RecordError {
+    /// Whether the same call may succeed later without anybody doing anything.
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_temporary(),
+            Self::Document { .. }
+            | Self::Journal(_)
+            | Self::Lost(_)
+            | Self::Missing(_)
+            | Self::Envelope(_)
+            | Self::VersionTaken(_)
+            | Self::TooMany { .. } => false,
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! The documents of both stores, typed: what the gateway, the worker and the CLI read and write through [`store`].
+//!
+//! It promises that a job's chain of events has one writer at a time, that a lease is taken over only from a job that
+//! is provably over, and that a [`Case`](manifest_schema::gates::Case) holds everything that the gates need. It decides
+//! nothing: what it gathers is believed only after `manifest_schema::gates::decide`.
+
+pub mod ambient;
+pub mod attestations;
+pub mod case;
+pub mod config;
+pub mod deployments;
+mod error;
+pub mod journal;
+pub mod lease;
+pub mod plans;
+pub mod task;
+pub mod trust;
+
+pub use ambient::Ambient;
+pub use error::RecordError;
+pub use journal::Journal;
+
+use manifest_schema::Document;
+use manifest_schema::storage::Key;
+use store::{Creation, Store};
+
+/// The two stores, on either side of the gap.
+#[derive(Debug, Clone)]
+pub struct Sides {
+    /// CI writes, production reads.
+    pub artifacts: Store,
+    /// Only production reads and writes.
+    pub production: Store,
+}
+
+/// Reads a document; `None` if there is none.
+///
+/// # Errors
+/// When the store can't be read, or what is there is not such a document.
+pub async fn load<D: Document>(store: &Store, key: &Key) -> Result<Option<D>, RecordError> {
+    let Some(object) = store.get(key, D::LIMIT).await? else { return Ok(None) };
+    let document = D::from_bytes(&object.bytes);
+    document.map(Some).map_err(|source| RecordError::Document { key: key.to_string(), source })
+}
+
+/// Writes a document that isn't there yet.
+///
+/// # Errors
+/// When the store can't be written.
+pub async fn create<D: Document>(store: &Store, key: &Key, document: &D) -> Result<Creation, RecordError> {
+    Ok(store.create(key, &document.to_bytes()).await?)
+}

@@ -1,0 +1,103 @@
+//! Processes on this machine: who one is, and proof that one is dead.
+//!
+//! A process is named by its pid, its start time and the machine's boot id, because pids are used again and start
+//! times count from boot. Linux only: elsewhere there is no proof, and nothing is taken over without proof.
+
+use std::fs;
+use std::io;
+
+use manifest_schema::job::TaskId;
+
+/// Whether a task still runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Liveness {
+    /// It does.
+    Alive,
+    /// It provably doesn't.
+    Dead,
+    /// Nothing here can tell.
+    Unknown,
+}
+
+/// The process with this pid, as it is now.
+///
+/// # Errors
+/// When the system doesn't tell.
+pub fn process(pid: u32) -> io::Result<TaskId> {
+    let (started, _) = stat(pid)?;
+    Ok(TaskId::Process { pid, started, boot: boot_id()? })
+}
+
+/// This process.
+///
+/// # Errors
+/// When the system doesn't tell.
+pub fn this_process() -> io::Result<TaskId> {
+    process(std::process::id())
+}
+
+/// Whether a process on this machine still runs.
+pub fn liveness(task: &TaskId) -> Liveness {
+    let TaskId::Process { pid, started, boot } = task else { return Liveness::Unknown };
+    match boot_id() {
+        Ok(now) if now != *boot => return Liveness::Dead,
+        Ok(_) => {}
+        Err(_) => return Liveness::Unknown,
+    }
+    match stat(*pid) {
+        Ok((_, 'Z' | 'X')) => Liveness::Dead,
+        Ok((now, _)) if now == *started => Liveness::Alive,
+        Ok(_) => Liveness::Dead,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Liveness::Dead,
+        Err(_) => Liveness::Unknown,
+    }
+}
+
+fn boot_id() -> io::Result<String> {
+    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
+}
+
+/// Start time in clock ticks (field 22) and state (field 3) of `/proc/<pid>/stat`; see proc_pid_stat(5).
+fn stat(pid: u32) -> io::Result<(u64, char)> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).map_err(|error| {
+        // A process that ends while it is read.
+        if error.raw_os_error() == Some(3) { io::ErrorKind::NotFound.into() } else { error }
+    })?;
+    let malformed = || io::Error::new(io::ErrorKind::InvalidData, "unexpected form of /proc/<pid>/stat");
+    // The command name, field 2, is in parentheses and may hold anything; what follows is regular.
+    let (_, rest) = text.rsplit_once(')').ok_or_else(malformed)?;
+    let fields: Vec<&str> = rest.split_whitespace().collect();
+    let state = fields.first().and_then(|field| field.chars().next()).ok_or_else(malformed)?;
+    let started = fields.get(19).and_then(|field| field.parse().ok()).ok_or_else(malformed)?;
+    Ok((started, state))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_living_process_is_alive_and_an_ended_one_is_dead() {
+        assert_eq!(liveness(&this_process().unwrap()), Liveness::Alive);
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let task = process(child.id()).unwrap();
+        assert_eq!(liveness(&task), Liveness::Alive);
+        child.kill().unwrap();
+        // Not waited for yet: a zombie is dead as well.
+        while liveness(&task) == Liveness::Alive {
+            std::thread::yield_now();
+        }
+        child.wait().unwrap();
+        assert_eq!(liveness(&task), Liveness::Dead);
+    }
+
+    #[test]
+    fn a_pid_used_again_or_another_boot_is_dead() {
+        let TaskId::Process { pid, started, boot } = this_process().unwrap() else { panic!("not a process") };
+        let earlier = TaskId::Process { pid, started: started - 1, boot: boot.clone() };
+        assert_eq!(liveness(&earlier), Liveness::Dead);
+        let before_boot = TaskId::Process { pid, started, boot: "another".to_owned() };
+        assert_eq!(liveness(&before_boot), Liveness::Dead);
+        assert_eq!(liveness(&TaskId::Ecs { arn: "arn".to_owned() }), Liveness::Unknown);
+    }
+}

@@ -1,0 +1,3 @@
+//! The ephemeral task.
+
+fn main() {}

@@ -1,0 +1,166 @@
+//! Terraform configuration that must not run, found before `terraform init` sees it (gate 13).
+//!
+//! `init` already fetches modules and providers, and `plan` already runs what the configuration says, so everything
+//! that could run code or reach outside the bundle is refused here, by an allow-list wherever there is one to write:
+//! what can't be parsed, or can't be judged without evaluating it, is a problem too. Every problem is reported, not
+//! the first. This is no sandbox: an allowed provider still does what its own resources and data sources say.
+
+mod calls;
+mod files;
+mod providers;
+mod read;
+mod structure;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use calls::Calls;
+use providers::Providers;
+
+/// A file of the Terraform bundle.
+#[derive(Debug, Clone, Copy)]
+pub struct ConfigFile<'a> {
+    /// Where it is in the bundle, whose root is the root module.
+    pub path: &'a str,
+    /// What it holds.
+    pub bytes: &'a [u8],
+}
+
+/// Why configuration is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Rule {
+    /// A file that can't be parsed, or that two parsers could read differently.
+    Unreadable,
+    /// A file or directory whose name starts with a dot, such as a smuggled `.terraform/`.
+    HiddenFile,
+    /// A file that silently replaces parts of others.
+    Override,
+    /// A file that silently sets variables; those come from the manifest.
+    VariablesFile,
+    /// State, which belongs in the worker's backend.
+    StateFile,
+    /// A command-line configuration or a plugin directory.
+    CliSettings,
+    /// A block or setting that isn't known to be harmless.
+    UnknownBlock,
+    /// A backend or cloud block; the worker writes its own.
+    Backend,
+    /// A provisioner or its connection, which run commands.
+    Provisioner,
+    /// A data source that runs programs or reaches outside.
+    DataSource,
+    /// A module from anywhere but this bundle.
+    ModuleSource,
+    /// A function that reads a file which isn't certain to be in the bundle.
+    FilePath,
+    /// A provider that the trust policy doesn't allow, or that isn't locked.
+    Provider,
+}
+
+impl Rule {
+    /// The stable name.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Unreadable => "configuration.unreadable",
+            Self::HiddenFile => "configuration.hidden-file",
+            Self::Override => "configuration.override",
+            Self::VariablesFile => "configuration.variables-file",
+            Self::StateFile => "configuration.state-file",
+            Self::CliSettings => "configuration.cli-settings",
+            Self::UnknownBlock => "configuration.unknown-block",
+            Self::Backend => "configuration.backend",
+            Self::Provisioner => "configuration.provisioner",
+            Self::DataSource => "configuration.data-source",
+            Self::ModuleSource => "configuration.module-source",
+            Self::FilePath => "configuration.file-path",
+            Self::Provider => "configuration.provider",
+        }
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.code())
+    }
+}
+
+/// One reason to refuse a bundle.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Problem {
+    /// The file it is in.
+    pub file: String,
+    /// The line, from 1; `None` when it is about the file itself.
+    pub line: Option<usize>,
+    /// What it breaks.
+    pub rule: Rule,
+    /// What was found, in a sentence.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "{}:{line}: {} [{}]", self.file, self.message, self.rule),
+            None => write!(f, "{}: {} [{}]", self.file, self.message, self.rule),
+        }
+    }
+}
+
+/// Every reason to refuse these files, sorted by place; none if they may be planned.
+///
+/// `files` must be all of the bundle: a template that isn't among them can't be judged. `allowed_providers` are full
+/// source addresses such as `registry.terraform.io/hashicorp/aws`; `terraform.io/builtin/terraform` needs no mention.
+pub fn check(files: &[ConfigFile<'_>], allowed_providers: &[String]) -> Vec<Problem> {
+    let mut problems: Vec<Problem> = files.iter().filter_map(|file| files::problem(file.path)).collect();
+    let mut providers = Providers::new(allowed_providers);
+    let mut templates = BTreeMap::new();
+    for file in files {
+        let read = match files::Kind::of(file.path) {
+            files::Kind::Hcl => read::hcl(file),
+            files::Kind::Json => read::json(file),
+            files::Kind::Lock => {
+                providers.lock_seen();
+                read::hcl(file)
+            }
+            files::Kind::Other => continue,
+        };
+        match read {
+            Ok(read) => {
+                problems.extend(structure::problems(file.path, &read.entries));
+                providers.note(file.path, &read.entries);
+                problems.extend(read.calls.problems);
+                templates.extend(read.calls.templates);
+            }
+            Err(problem) => problems.push(problem),
+        }
+    }
+    problems.extend(providers.problems());
+    problems.extend(template_problems(files, templates));
+    problems.sort();
+    problems.dedup();
+    problems
+}
+
+/// Templates call functions too, so every template that configuration or another template renders is judged.
+fn template_problems(files: &[ConfigFile<'_>], mut wanted: BTreeMap<String, calls::Place>) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut seen = BTreeSet::new();
+    while let Some((path, place)) = wanted.pop_first() {
+        if !seen.insert(path.clone()) {
+            continue;
+        }
+        let Some(file) = files.iter().find(|file| file.path == path) else {
+            problems.push(place.problem(Rule::FilePath, format!("the template {path} isn't in the bundle")));
+            continue;
+        };
+        match Calls::of_template_file(file) {
+            Ok(calls) => {
+                problems.extend(calls.problems);
+                wanted.extend(calls.templates);
+            }
+            Err(problem) => problems.push(problem),
+        }
+    }
+    problems
+}

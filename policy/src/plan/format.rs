@@ -1,0 +1,235 @@
+//! The parts of Terraform's "JSON Output Format", version 1, that are read. Fields we don't know are ignored, as the
+//! format asks of its readers; those that would make a summary incomplete are known, and refused.
+
+use std::collections::BTreeSet;
+
+use manifest_schema::plan::ResourceAction;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+
+use crate::json::{Entries, Fault, Node};
+
+/// A plan of which no summary can be made. Messages never quote the plan's values.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// Not JSON, or not of the shape of a plan.
+    #[error("the plan can't be read: {what} (line {line}, column {column})")]
+    Malformed {
+        /// What is wrong.
+        what: &'static str,
+        /// Where, from 1.
+        line: usize,
+        /// Where, from 1.
+        column: usize,
+    },
+    /// Written in another major version of the format.
+    #[error("the plan has format version {0:?}; only versions 1.x are read")]
+    Version(String),
+    /// Terraform failed while planning.
+    #[error("Terraform reported errors while planning; the plan is not whole")]
+    Errored,
+    /// Terraform left something for a later plan.
+    #[error("the plan is incomplete: Terraform deferred a part of it")]
+    Incomplete,
+    /// It would run provider actions, which no summary shows.
+    #[error("the plan would invoke provider actions, which can't be summarised")]
+    Invokes,
+    /// A resource would be treated in a way that has no name here.
+    #[error("{address}: unknown actions {actions:?} for mode {mode:?}")]
+    Action {
+        /// The resource.
+        address: String,
+        /// `managed` or `data`.
+        mode: String,
+        /// What the plan says.
+        actions: Vec<String>,
+    },
+    /// A resource's values can't be read.
+    #[error("{address}: its values can't be read: {what}")]
+    Values {
+        /// The resource or output.
+        address: String,
+        /// What is wrong.
+        what: &'static str,
+    },
+}
+
+#[derive(Deserialize)]
+struct Header {
+    format_version: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Plan<'a> {
+    pub(super) terraform_version: String,
+    #[serde(default)]
+    errored: bool,
+    /// Absent in OpenTofu and in Terraform before 1.8, which can't defer.
+    complete: Option<bool>,
+    #[serde(borrow)]
+    pub(super) resource_changes: Option<Vec<Resource<'a>>>,
+    #[serde(borrow)]
+    pub(super) resource_drift: Option<Vec<Resource<'a>>>,
+    #[serde(borrow)]
+    output_changes: Option<Entries<'a>>,
+    #[serde(borrow)]
+    variables: Option<Entries<'a>>,
+    #[serde(borrow)]
+    configuration: Option<Configuration<'a>>,
+    deferred_changes: Option<Vec<IgnoredAny>>,
+    action_invocations: Option<Vec<IgnoredAny>>,
+    deferred_action_invocations: Option<Vec<IgnoredAny>>,
+}
+
+#[derive(Deserialize)]
+struct Configuration<'a> {
+    #[serde(borrow)]
+    root_module: Option<RootModule<'a>>,
+}
+
+#[derive(Deserialize)]
+struct RootModule<'a> {
+    #[serde(borrow)]
+    variables: Option<Entries<'a>>,
+}
+
+/// An input variable: declared in the configuration, given a value in the plan.
+#[derive(Deserialize)]
+struct Variable<'a> {
+    #[serde(default)]
+    sensitive: bool,
+    #[serde(borrow)]
+    value: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Resource<'a> {
+    pub(super) address: String,
+    pub(super) mode: String,
+    #[serde(rename = "type")]
+    pub(super) resource_type: String,
+    /// Set for an object left over from a replacement that failed half-way.
+    pub(super) deposed: Option<String>,
+    #[serde(borrow)]
+    pub(super) change: Change<'a>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Change<'a> {
+    actions: Vec<String>,
+    #[serde(borrow)]
+    pub(super) before: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) after: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) after_unknown: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) before_sensitive: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) after_sensitive: Option<&'a RawValue>,
+}
+
+impl<'a> Plan<'a> {
+    pub(super) fn parse(bytes: &'a [u8]) -> Result<Self, PlanError> {
+        let header: Header = serde_json::from_slice(bytes).map_err(|error| malformed(&error))?;
+        if header.format_version.split_once('.').is_none_or(|(major, _)| major != "1") {
+            return Err(PlanError::Version(header.format_version));
+        }
+        let plan: Self = serde_json::from_slice(bytes).map_err(|error| malformed(&error))?;
+        let any = |list: &Option<Vec<IgnoredAny>>| list.as_ref().is_some_and(|list| !list.is_empty());
+        if plan.errored {
+            return Err(PlanError::Errored);
+        }
+        if plan.complete == Some(false) || any(&plan.deferred_changes) {
+            return Err(PlanError::Incomplete);
+        }
+        if any(&plan.action_invocations) || any(&plan.deferred_action_invocations) {
+            return Err(PlanError::Invokes);
+        }
+        Ok(plan)
+    }
+
+    /// Names of outputs that change. An output's actions are those of a resource without the replacements.
+    pub(super) fn outputs(&self) -> Result<Vec<String>, PlanError> {
+        let mut names = Vec::new();
+        for (name, raw) in self.output_changes.iter().flat_map(|Entries(members)| members) {
+            let unreadable = |what| PlanError::Values { address: format!("output.{name}"), what };
+            let change: Change<'_> = serde_json::from_str(raw.get()).map_err(|_| unreadable("no change"))?;
+            let actions: Vec<&str> = change.actions.iter().map(String::as_str).collect();
+            match actions.as_slice() {
+                ["no-op"] => {}
+                ["create" | "update" | "delete"] => names.push(name.clone()),
+                _ => {
+                    let (address, mode) = (format!("output.{name}"), "output".to_owned());
+                    return Err(PlanError::Action { address, mode, actions: change.actions });
+                }
+            }
+        }
+        names.sort();
+        match names.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(pair) => Err(PlanError::Values { address: format!("output.{}", pair[0]), what: "it is listed twice" }),
+            None => Ok(names),
+        }
+    }
+}
+
+impl<'a> Plan<'a> {
+    /// Values of the root module's sensitive variables.
+    pub(super) fn sensitive_variables(&self) -> Result<Vec<Node<'a>>, PlanError> {
+        let root = self.configuration.as_ref().and_then(|configuration| configuration.root_module.as_ref());
+        let declared = variables(root.and_then(|root| root.variables.as_ref()))?;
+        let names: BTreeSet<&str> =
+            declared.iter().filter(|(_, variable)| variable.sensitive).map(|(name, _)| *name).collect();
+        let given = variables(self.variables.as_ref())?.into_iter().filter(|(name, _)| names.contains(name));
+        let values = given.filter_map(|(name, variable)| variable.value.map(|value| (name, value)));
+        values.map(|(name, value)| Node::parse(value.get()).map_err(|fault| variable_fault(name, fault.what))).collect()
+    }
+}
+
+fn variables<'p, 'a>(members: Option<&'p Entries<'a>>) -> Result<Vec<(&'p str, Variable<'a>)>, PlanError> {
+    let members = members.map(|Entries(members)| members.as_slice()).unwrap_or_default();
+    let read = |(name, raw): &'p (String, &'a RawValue)| match serde_json::from_str(raw.get()) {
+        Ok(variable) => Ok((name.as_str(), variable)),
+        Err(_) => Err(variable_fault(name, "no variable")),
+    };
+    members.iter().map(read).collect()
+}
+
+fn variable_fault(name: &str, what: &'static str) -> PlanError {
+    PlanError::Values { address: format!("var.{name}"), what }
+}
+
+/// Serde's own message may quote the value it stumbled over, so only the place is kept.
+fn malformed(error: &serde_json::Error) -> PlanError {
+    let what = if error.is_data() { "it hasn't the shape of a plan" } else { "it isn't JSON" };
+    PlanError::Malformed { what, line: error.line(), column: error.column() }
+}
+
+impl<'a> Resource<'a> {
+    /// What would happen; `None` when the resource stays as it is.
+    pub(super) fn action(&self) -> Result<Option<ResourceAction>, PlanError> {
+        let actions: Vec<&str> = self.change.actions.iter().map(String::as_str).collect();
+        Ok(Some(match (self.mode.as_str(), actions.as_slice()) {
+            ("managed" | "data", ["no-op"]) => return Ok(None),
+            ("data", ["read"]) => ResourceAction::Read,
+            ("managed", ["create"]) => ResourceAction::Create,
+            ("managed", ["update"]) => ResourceAction::Update,
+            ("managed", ["delete"]) => ResourceAction::Delete,
+            ("managed", ["delete", "create"]) => ResourceAction::DeleteCreate,
+            ("managed", ["create", "delete"]) => ResourceAction::CreateDelete,
+            ("managed", ["forget"]) => ResourceAction::Forget,
+            _ => {
+                let (address, mode, actions) = (self.address.clone(), self.mode.clone(), self.change.actions.clone());
+                return Err(PlanError::Action { address, mode, actions });
+            }
+        }))
+    }
+
+    /// Reads one of its values.
+    pub(super) fn node(&self, raw: Option<&'a RawValue>) -> Result<Option<Node<'a>>, PlanError> {
+        let unreadable = |fault: Fault| PlanError::Values { address: self.address.clone(), what: fault.what };
+        raw.map(|raw| Node::parse(raw.get()).map_err(unreadable)).transpose()
+    }
+}

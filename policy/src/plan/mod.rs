@@ -1,0 +1,16 @@
+//! What a Terraform plan would do, and what about it a person must see.
+//!
+//! [`summarise`] turns `terraform show -json` into the part that may leave production: addresses, actions and paths of
+//! changed attributes; values only where the trust policy allows them and Terraform calls nothing within them
+//! sensitive. A plan that it doesn't fully understand is an error, never a shorter summary. [`findings`] derives every
+//! risk from that summary alone, unsuppressed; suppression is the trust policy's business.
+
+mod attributes;
+mod findings;
+mod format;
+mod secrets;
+mod summary;
+
+pub use findings::{RULES, Verdict, findings, verdict};
+pub use format::PlanError;
+pub use summary::summarise;

@@ -1,0 +1,94 @@
+//! From a plan to its summary.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use manifest_schema::plan::{ResourceAction, ResourceChange, TerraformChanges};
+
+use super::attributes::{Sides, changed};
+use super::format::{Plan, PlanError, Resource};
+use super::secrets::Secrets;
+
+/// Summarises the output of `terraform show -json PLANFILE`.
+///
+/// `shown` names attributes whose values may be shown, as `type.attribute` (`aws_ecs_service.desired_count`) or a path
+/// within one (`aws_instance.tags.Name`). An attribute that Terraform calls sensitive, wholly or in part, is not shown
+/// even then, nor is a value that repeats such text. A resource that goes away lists no attributes; it loses all of them.
+///
+/// # Errors
+/// When the plan isn't one, is of another major format version, reports errors or deferred parts, or says anything
+/// about a resource that the summary couldn't express.
+pub fn summarise(plan_json: &[u8], shown: &[String]) -> Result<TerraformChanges, PlanError> {
+    let plan = Plan::parse(plan_json)?;
+    let shown: BTreeSet<&str> = shown.iter().map(String::as_str).collect();
+    let secrets = Secrets::of(&plan)?;
+    Ok(TerraformChanges {
+        changes: changes(plan.resource_changes.as_deref(), &shown, &secrets)?,
+        drift: changes(plan.resource_drift.as_deref(), &shown, &secrets)?,
+        outputs: plan.outputs()?,
+        version: plan.terraform_version,
+        shown: shown.into_iter().map(str::to_owned).collect(),
+    })
+}
+
+fn changes(
+    resources: Option<&[Resource<'_>]>,
+    shown: &BTreeSet<&str>,
+    secrets: &Secrets,
+) -> Result<Vec<ResourceChange>, PlanError> {
+    let mut changes = Vec::new();
+    for resource in resources.unwrap_or_default() {
+        if let Some(action) = resource.action()? {
+            changes.push(change(resource, action, shown, secrets)?);
+        }
+    }
+    changes.sort_by(|a, b| (&a.address, a.action, &a.attributes).cmp(&(&b.address, b.action, &b.attributes)));
+    Ok(changes)
+}
+
+fn change<'s>(
+    resource: &Resource<'_>,
+    action: ResourceAction,
+    shown: &BTreeSet<&'s str>,
+    secrets: &Secrets,
+) -> Result<ResourceChange, PlanError> {
+    let mut change = ResourceChange {
+        address: match &resource.deposed {
+            Some(key) => format!("{} (deposed object {key})", resource.address),
+            None => resource.address.clone(),
+        },
+        resource_type: resource.resource_type.clone(),
+        action,
+        attributes: Vec::new(),
+        values: BTreeMap::new(),
+    };
+    // What a data source reads is production's own data.
+    if action == ResourceAction::Read {
+        return Ok(change);
+    }
+    let raw = &resource.change;
+    let (before, after, unknown) =
+        (resource.node(raw.before)?, resource.node(raw.after)?, resource.node(raw.after_unknown)?);
+    let (before_sensitive, after_sensitive) =
+        (resource.node(raw.before_sensitive)?, resource.node(raw.after_sensitive)?);
+    let sides = Sides {
+        before: before.as_ref(),
+        after: after.as_ref(),
+        unknown: unknown.as_ref(),
+        before_sensitive: before_sensitive.as_ref(),
+        after_sensitive: after_sensitive.as_ref(),
+    };
+    let own = |name: &&'s str| name.strip_prefix(resource.resource_type.as_str())?.strip_prefix('.');
+    let shown: BTreeSet<&str> = shown.iter().filter_map(own).collect();
+    let leaves = changed(sides, &shown);
+    for leaf in &leaves {
+        let secret = |side: &Option<String>| side.as_ref().is_some_and(|value| secrets.within(value));
+        if let Some(values) = leaf.values().filter(|values| !secret(&values.before) && !secret(&values.after)) {
+            change.values.insert(leaf.path.clone(), values);
+        }
+    }
+    if !matches!(action, ResourceAction::Delete | ResourceAction::Forget) {
+        change.attributes = leaves.into_iter().map(|leaf| leaf.path).collect();
+        change.attributes.sort();
+    }
+    Ok(change)
+}

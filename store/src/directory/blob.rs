@@ -1,0 +1,101 @@
+//! Blobs: streamed in and out once, hashed on the way.
+
+use std::io::{ErrorKind, Read, Write};
+
+use manifest_schema::digest::Hasher;
+use manifest_schema::manifest::BlobRef;
+use manifest_schema::storage::Key;
+
+use super::tree::Tree;
+use crate::error::StoreError;
+use crate::object::{Creation, Source};
+
+/// Bytes held in memory per blob on its way.
+pub(super) const BUFFER: usize = 256 << 10;
+
+pub(super) fn create(tree: &Tree, blob: &BlobRef, source: Source) -> Result<Creation, StoreError> {
+    let key = Key::Blob(blob.digest).to_string();
+    if let Some((_, size)) = tree.open_object(&key)? {
+        return check_size(tree, blob, size).map(|()| Creation::Exists);
+    }
+    let (origin, digest) = (source.name(), blob.digest);
+    let changed = |detail| StoreError::SourceChanged { origin: origin.clone(), digest, detail };
+    let unreadable = |source| StoreError::SourceUnreadable { origin: origin.clone(), digest, source };
+
+    // One byte more than expected is enough to know; an endless source must not fill the disk.
+    let mut reader = source.open().map_err(unreadable)?.take(blob.size.saturating_add(1));
+    let mut temporary = tree.temporary(&key)?;
+    let mut hasher = Hasher::default();
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        let count = match reader.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => return Err(unreadable(error)),
+        };
+        hasher.update(&buffer[..count]);
+        temporary.write(&buffer[..count]).map_err(tree.failed("write", &key))?;
+    }
+    let (found, size) = hasher.finish();
+    if size > blob.size {
+        return Err(changed(format!("it has more than {} bytes", blob.size)));
+    }
+    if size < blob.size {
+        return Err(changed(format!("it has {size} bytes instead of {}", blob.size)));
+    }
+    if found != digest {
+        return Err(changed(format!("its digest is {found}")));
+    }
+    let creation = tree.publish_new(temporary, &key)?;
+    if creation == Creation::Exists
+        && let Some((_, size)) = tree.open_object(&key)?
+    {
+        check_size(tree, blob, size)?;
+    }
+    Ok(creation)
+}
+
+pub(super) fn read<W: Write>(tree: &Tree, blob: &BlobRef, mut sink: W) -> Result<W, StoreError> {
+    let key = Key::Blob(blob.digest).to_string();
+    let Some((mut file, size)) = tree.open_object(&key)? else {
+        return Err(StoreError::BlobMissing { store: tree.shown().to_owned(), digest: blob.digest });
+    };
+    check_size(tree, blob, size)?;
+    let failed = |source| StoreError::SinkFailed { digest: blob.digest, source };
+
+    let mut hasher = Hasher::default();
+    let mut buffer = vec![0; BUFFER];
+    let mut passed = 0;
+    loop {
+        let count = match file.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => return Err(tree.failed("read", &key)(error)),
+        };
+        // The file may have grown since its size was checked.
+        passed += count as u64;
+        check_size(tree, blob, size.max(passed))?;
+        hasher.update(&buffer[..count]);
+        sink.write_all(&buffer[..count]).map_err(failed)?;
+    }
+    let (found, size) = hasher.finish();
+    check_size(tree, blob, size)?;
+    if found != blob.digest {
+        return Err(mismatch(tree, blob, format!("its bytes have the digest {found}")));
+    }
+    sink.flush().map_err(failed)?;
+    Ok(sink)
+}
+
+fn check_size(tree: &Tree, blob: &BlobRef, size: u64) -> Result<(), StoreError> {
+    if size == blob.size {
+        return Ok(());
+    }
+    Err(mismatch(tree, blob, format!("it has {size} bytes instead of {}", blob.size)))
+}
+
+fn mismatch(tree: &Tree, blob: &BlobRef, detail: String) -> StoreError {
+    StoreError::BlobMismatch { store: tree.shown().to_owned(), digest: blob.digest, detail }
+}

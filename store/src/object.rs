@@ -1,0 +1,120 @@
+//! What goes into a store and comes out of it.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use manifest_schema::Digest;
+
+/// An object's bytes, and which version of it they are.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Object {
+    /// All of its bytes.
+    pub bytes: Vec<u8>,
+    /// For [`Store::replace`](crate::Store::replace).
+    pub version: Version,
+}
+
+impl fmt::Debug for Object {
+    /// Saved plans may hold secrets, so the bytes are never printed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Object({} bytes, {:?})", self.bytes.len(), self.version)
+    }
+}
+
+/// Tells one state of an object from another; comparable for equality only, and only within one key of one store.
+///
+/// The same bytes may have the same version again later (as with an `ETag`): what must never be taken for its earlier
+/// self has to hold something that never repeats.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version(String);
+
+impl Version {
+    /// The version that a directory gives to an object with this content.
+    pub(crate) fn of_content(digest: Digest) -> Self {
+        Self(digest.hex())
+    }
+}
+
+/// What came of creating an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "an object that existed was not written"]
+pub enum Creation {
+    /// It is there now, with these bytes.
+    Created,
+    /// It was there before; nothing was written.
+    Exists,
+}
+
+/// What came of replacing an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use = "after a conflict nothing was written"]
+pub enum Replacement {
+    /// It holds the new bytes and has this version.
+    Replaced(Version),
+    /// It isn't what was expected; nothing was written.
+    Conflict,
+}
+
+/// One line of a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// The whole key, prefix included.
+    pub key: String,
+    /// In bytes.
+    pub size: u64,
+}
+
+/// Where a blob's bytes come from.
+pub struct Source(Origin);
+
+enum Origin {
+    Path(PathBuf),
+    Reader(Box<dyn Read + Send>),
+}
+
+impl Source {
+    /// A file. It is opened only if the blob isn't there yet.
+    pub fn path(path: impl Into<PathBuf>) -> Self {
+        Self(Origin::Path(path.into()))
+    }
+
+    /// Anything that can be read once. A reader that blocks holds up only this blob.
+    pub fn reader(reader: impl Read + Send + 'static) -> Self {
+        Self(Origin::Reader(Box::new(reader)))
+    }
+
+    /// What messages call it.
+    pub(crate) fn name(&self) -> String {
+        match &self.0 {
+            Origin::Path(path) => path.display().to_string(),
+            Origin::Reader(_) => "the source".to_owned(),
+        }
+    }
+
+    pub(crate) fn open(self) -> io::Result<Box<dyn Read + Send>> {
+        match self.0 {
+            Origin::Path(path) => Ok(Box::new(File::open(path)?)),
+            Origin::Reader(reader) => Ok(reader),
+        }
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Source({})", self.name())
+    }
+}
+
+impl From<&Path> for Source {
+    fn from(path: &Path) -> Self {
+        Self::path(path)
+    }
+}
+
+impl From<PathBuf> for Source {
+    fn from(path: PathBuf) -> Self {
+        Self::path(path)
+    }
+}

@@ -184,6 +184,8 @@ where
 
 #[cfg(test)]
 mod tests {
+    #![expect(unreachable_pub, reason = "`schema_tag` is for public documents")]
+
     use super::*;
 
     schema_tag!(ProbeSchema, "airlock/probe/v1");

@@ -116,37 +116,37 @@ macro_rules! name_type {
             }
         }
 
-        string_schema!($type, stringify!($type), $pattern, concat!("A ", $kind, "."));
+        string_schema!($type, stringify!($type), $pattern, $rule);
     };
 }
 
 name_type!(
     /// One deployable thing.
-    ProjectName, "project name", is_lower, LOWER_RULE, "^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$"
+    ProjectName, "project name", is_lower, LOWER_RULE, r"^(?!.*\.\.)[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$"
 );
 name_type!(
     /// A named place in production.
-    EnvironmentName, "environment name", is_lower, LOWER_RULE, "^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$"
+    EnvironmentName, "environment name", is_lower, LOWER_RULE, r"^(?!.*\.\.)[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$"
 );
 name_type!(
     /// Something a build made, named in its manifest.
-    ArtifactName, "artifact name", is_lower, LOWER_RULE, "^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$"
+    ArtifactName, "artifact name", is_lower, LOWER_RULE, r"^(?!.*\.\.)[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$"
 );
 name_type!(
     /// An ECS service, or a container in its task definition.
-    ServiceName, "service name", is_mixed, MIXED_RULE, "^[A-Za-z0-9]([A-Za-z0-9._@-]{0,61}[A-Za-z0-9])?$"
+    ServiceName, "service name", is_mixed, MIXED_RULE, r"^(?!.*\.\.)[A-Za-z0-9]([A-Za-z0-9._@-]{0,61}[A-Za-z0-9])?$"
 );
 name_type!(
     /// A change: a Jira issue key, or a local record's id.
-    ChangeId, "change id", is_mixed, MIXED_RULE, "^[A-Za-z0-9]([A-Za-z0-9._@-]{0,61}[A-Za-z0-9])?$"
+    ChangeId, "change id", is_mixed, MIXED_RULE, r"^(?!.*\.\.)[A-Za-z0-9]([A-Za-z0-9._@-]{0,61}[A-Za-z0-9])?$"
 );
 name_type!(
     /// A public key's name in the trust policy.
-    KeyName, "key name", is_mixed, MIXED_RULE, "^[A-Za-z0-9]([A-Za-z0-9._@-]{0,61}[A-Za-z0-9])?$"
+    KeyName, "key name", is_mixed, MIXED_RULE, r"^(?!.*\.\.)[A-Za-z0-9]([A-Za-z0-9._@-]{0,61}[A-Za-z0-9])?$"
 );
 name_type!(
     /// A person who may approve.
-    PersonName, "person's name", is_mixed, MIXED_RULE, "^[A-Za-z0-9]([A-Za-z0-9._@-]{0,61}[A-Za-z0-9])?$"
+    PersonName, "person's name", is_mixed, MIXED_RULE, r"^(?!.*\.\.)[A-Za-z0-9]([A-Za-z0-9._@-]{0,61}[A-Za-z0-9])?$"
 );
 
 /// The path of a file inside an artifact: relative, `/`-separated, UTF-8, at most 1024 bytes, with no empty, `.` or
@@ -203,7 +203,12 @@ impl From<RelativePath> for String {
     }
 }
 
-string_schema!(RelativePath, "RelativePath", "^[^/\\\\]+(/[^/\\\\]+)*$", "A path inside an artifact.");
+string_schema!(
+    RelativePath,
+    "RelativePath",
+    r"^(?!(.*/)?\.{1,2}(/|$))[^/\\\u0000-\u001f\u007f-\u009f]+(/[^/\\\u0000-\u001f\u007f-\u009f]+)*$",
+    PATH_RULE
+);
 
 #[cfg(test)]
 mod tests {

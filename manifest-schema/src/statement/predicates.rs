@@ -130,7 +130,7 @@ impl Predicate for Approval {
 
 /// What an approval statement decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
 pub enum Decision {
     /// Yes.
     Approve,

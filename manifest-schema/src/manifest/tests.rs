@@ -1,0 +1,358 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::json::DocumentError;
+use crate::names::RelativePath;
+
+/// A regular file.
+pub(crate) fn file(path: &str, content: &str) -> FileEntry {
+    let BlobRef { digest, size } = BlobRef::of(content.as_bytes());
+    FileEntry { path: RelativePath::new(path).unwrap(), mode: FileMode::Regular, digest, size }
+}
+
+/// A directory of these files, sorted.
+pub(crate) fn directory(name: &str, mut files: Vec<FileEntry>) -> Artifact {
+    files.sort_unstable();
+    Artifact {
+        name: name.parse().unwrap(),
+        media_type: "application/vnd.airlock.directory.v1".to_owned(),
+        digest: tree_digest(&files),
+        size: files.iter().map(|file| file.size).sum(),
+        content: Content::Directory(files),
+    }
+}
+
+/// A Terraform bundle of these files.
+pub(crate) fn terraform(name: &str, files: Vec<FileEntry>) -> Artifact {
+    let tree = directory(name, files);
+    let Content::Directory(files) = tree.content else { unreachable!("a directory has files") };
+    Artifact { media_type: "application/x-tar".to_owned(), size: 10_240, content: Content::Terraform(files), ..tree }
+}
+
+/// An image with these layers.
+pub(crate) fn image(name: &str, layers: &[&str]) -> Artifact {
+    let entry = |media_type: &str, bytes: &[u8]| {
+        let BlobRef { digest, size } = BlobRef::of(bytes);
+        BlobEntry { media_type: media_type.to_owned(), digest, size }
+    };
+    let media_type = "application/vnd.oci.image.manifest.v1+json";
+    let first = entry(media_type, layers.concat().as_bytes());
+    let (digest, size) = (first.digest, first.size);
+    let layers = layers.iter().map(|layer| entry("application/vnd.oci.image.layer.v1.tar+gzip", layer.as_bytes()));
+    let content = Content::Image(std::iter::once(first).chain(layers).collect());
+    Artifact { name: name.parse().unwrap(), media_type: media_type.to_owned(), digest, size, content }
+}
+
+/// One plain file.
+pub(crate) fn single(name: &str, content: &str) -> Artifact {
+    let BlobRef { digest, size } = BlobRef::of(content.as_bytes());
+    let media_type = "application/octet-stream".to_owned();
+    Artifact { name: name.parse().unwrap(), media_type, digest, size, content: Content::File }
+}
+
+/// A step that makes `service` run the image `artifact` in its container `app`.
+pub(crate) fn service(service: &str, artifact: &str) -> Step {
+    let containers = BTreeMap::from([("app".parse().unwrap(), artifact.parse().unwrap())]);
+    Step::Service { service: service.parse().unwrap(), containers }
+}
+
+/// A source at the commit that is `digit` forty times.
+pub(crate) fn source(uri: &str, digit: char) -> Source {
+    Source {
+        uri: uri.to_owned(),
+        commit: digit.to_string().repeat(40).try_into().unwrap(),
+        committed_at: "2026-11-22T08:00:00Z".parse().unwrap(),
+        reference: "refs/heads/main".to_owned(),
+        dirty: false,
+    }
+}
+
+/// A report of this kind.
+pub(crate) fn report(name: &str, content: &str) -> Evidence {
+    let BlobRef { digest, size } = BlobRef::of(content.as_bytes());
+    let media_type = "application/sarif+json".to_owned();
+    Evidence { name: name.parse().unwrap(), kind: name.to_owned(), media_type, digest, size }
+}
+
+/// Build `0.number` of `hello`, with one artifact and one step of each kind.
+pub(crate) fn build(number: u64) -> BuildManifest {
+    let variables = BTreeMap::from([
+        ("release".to_owned(), Variable::Value(format!("r{number}"))),
+        ("site".to_owned(), Variable::DigestOf("site".parse().unwrap())),
+    ]);
+    BuildManifest {
+        schema: BuildManifestSchema,
+        project: "hello".parse().unwrap(),
+        build: Build { epoch: 0, number, id: None, url: None, builder: "local".to_owned() },
+        sources: vec![source("https://git.example/hello", '1'), source("https://git.example/pipeline", '2')],
+        artifacts: vec![
+            single("config", "a = 1"),
+            terraform("infra", vec![file("main.tf", "terraform {}")]),
+            directory("site", vec![file("a.html", "a"), file("css/b.css", "b")]),
+            image("web", &["base", "app"]),
+        ],
+        deploy: vec![
+            Step::Terraform { artifact: "infra".parse().unwrap(), variables },
+            service("web", "web"),
+            service("worker", "web"),
+        ],
+        evidence: vec![report("sast", "clean")],
+    }
+}
+
+/// Reads the manifest back from its bytes: what every reader does.
+fn read(manifest: &BuildManifest) -> Result<BuildManifest, DocumentError> {
+    BuildManifest::from_bytes(&manifest.to_bytes())
+}
+
+#[test]
+fn a_sound_manifest_round_trips_and_names_every_blob_once() {
+    let manifest = build(7);
+    assert_eq!(read(&manifest).unwrap(), manifest);
+    assert_eq!(manifest.to_bytes(), manifest.clone().to_bytes());
+    // config, infra, a.html, b.css, the image's manifest and two layers, sast.
+    assert_eq!(manifest.blobs().len(), 8);
+    assert_eq!(manifest.terraform().unwrap().0.name.as_str(), "infra");
+    let resolved: Vec<_> = manifest.terraform().unwrap().1.values().map(|v| manifest.resolve(v).unwrap()).collect();
+    assert_eq!(resolved, ["r7".to_owned(), manifest.artifacts[2].digest.to_string()]);
+}
+
+type Break = fn(&mut BuildManifest);
+
+/// Every rule that the types alone don't state, with the part of the refusal that names it.
+#[test]
+fn inconsistent_manifests_are_refused() {
+    fn tree(manifest: &mut BuildManifest, files: Vec<FileEntry>) {
+        let mut artifact = directory("site", Vec::new());
+        artifact.digest = tree_digest(&files);
+        artifact.size = files.iter().fold(0u64, |sum, file| sum.wrapping_add(file.size));
+        artifact.content = Content::Directory(files);
+        manifest.artifacts[2] = artifact;
+    }
+    fn bundle(manifest: &mut BuildManifest, files: Vec<FileEntry>) {
+        manifest.artifacts[1].content = Content::Terraform(files);
+    }
+    let broken: &[(&str, Break, &str)] = &[
+        ("artifacts unsorted", |m| m.artifacts.swap(0, 1), "artifacts must be sorted"),
+        ("artifact twice", |m| m.artifacts.insert(0, m.artifacts[0].clone()), "artifacts must be sorted"),
+        ("evidence twice", |m| m.evidence.push(report("sast", "other")), "evidence must be sorted"),
+        ("sources unsorted", |m| m.sources.swap(0, 1), "sources must be sorted"),
+        ("source twice, two commits", |m| m.sources[1] = source("https://git.example/hello", '3'), "sources must be"),
+        ("digest of a directory", |m| m.artifacts[2].digest = Digest::of(b"x"), "not that of its file list"),
+        ("size of a directory", |m| m.artifacts[2].size += 1, "not the sum of its files"),
+        (
+            "sizes beyond 2^64",
+            |m| {
+                let huge = |path| FileEntry { size: u64::MAX / 2 + 2, ..file(path, "x") };
+                tree(m, vec![huge("a"), huge("b")]);
+            },
+            "not the sum of its files",
+        ),
+        ("files unsorted", |m| tree(m, vec![file("b", "1"), file("a", "2")]), "files must be sorted"),
+        ("file twice", |m| tree(m, vec![file("a", "1"), file("a", "2")]), "files must be sorted"),
+        ("case clash", |m| tree(m, vec![file("README", "1"), file("readme", "2")]), "differ only in case"),
+        ("case clash beyond ASCII", |m| tree(m, vec![file("É", "1"), file("é", "2")]), "differ only in case"),
+        ("file and directory", |m| tree(m, vec![file("a", "1"), file("a/b", "2")]), "both a file and a directory"),
+        ("file and directory by case", |m| tree(m, vec![file("A", "1"), file("a/b/c", "2")]), "both a file and a"),
+        ("bundle unsorted", |m| bundle(m, vec![file("b", "1"), file("a", "2")]), "files must be sorted"),
+        ("bundle with a case clash", |m| bundle(m, vec![file("A", "1"), file("a", "2")]), "differ only in case"),
+        ("image without blobs", |m| m.artifacts[3].content = Content::Image(Vec::new()), "must be its own manifest"),
+        ("image of another digest", |m| m.artifacts[3].digest = Digest::of(b"x"), "must be its own manifest"),
+        ("image of another size", |m| m.artifacts[3].size += 1, "must be its own manifest"),
+        (
+            "image with a blob twice",
+            |m| {
+                let Content::Image(blobs) = &mut m.artifacts[3].content else { unreachable!() };
+                blobs.push(blobs[1].clone());
+            },
+            "a blob is listed twice",
+        ),
+        ("two terraform steps", |m| m.deploy.push(m.deploy[0].clone()), "at most one is allowed"),
+        ("service twice", |m| m.deploy.push(service("web", "web")), "deployed twice"),
+        (
+            "service without containers",
+            |m| m.deploy[1] = Step::Service { service: "web".parse().unwrap(), containers: BTreeMap::new() },
+            "no container is named",
+        ),
+        ("service of what is no image", |m| m.deploy[1] = service("web", "site"), "is of kind directory, not image"),
+        ("service of nothing", |m| m.deploy[1] = service("web", "gone"), "there is no artifact gone"),
+        (
+            "terraform of what is no bundle",
+            |m| {
+                let artifact = "site".parse().unwrap();
+                m.deploy[0] = Step::Terraform { artifact, variables: BTreeMap::new() };
+            },
+            "is of kind directory, not terraform",
+        ),
+        (
+            "variable of nothing",
+            |m| {
+                let variables = BTreeMap::from([("v".to_owned(), Variable::DigestOf("gone".parse().unwrap()))]);
+                m.deploy[0] = Step::Terraform { artifact: "infra".parse().unwrap(), variables };
+            },
+            "variable v names an artifact",
+        ),
+    ];
+    for (case, breaks, expected) in broken {
+        let mut manifest = build(7);
+        breaks(&mut manifest);
+        match read(&manifest) {
+            Err(DocumentError::Inconsistent { problem, .. }) => {
+                assert!(problem.contains(expected), "{case}: {problem}")
+            }
+            other => panic!("{case} was taken: {other:?}"),
+        }
+    }
+}
+
+/// FIELD-NOTES threats 11 and 18, in the manifest's own words.
+#[test]
+fn malformed_manifests_are_refused() {
+    let text = String::from_utf8(build(7).to_bytes()).unwrap();
+    for (case, from, to) in [
+        ("unknown kind", r#""kind": "file""#, r#""kind": "script""#),
+        ("file with files", r#""kind": "file","#, r#""kind": "file", "files": [],"#),
+        ("file with blobs", r#""kind": "file","#, r#""kind": "file", "blobs": [],"#),
+        ("provider with files", r#""kind": "file","#, r#""kind": "provider", "files": [],"#),
+        ("image without blobs", r#""kind": "file""#, r#""kind": "image""#),
+        ("image with files too", r#""kind": "image","#, r#""kind": "image", "files": [],"#),
+        ("directory without files", r#""kind": "file""#, r#""kind": "directory""#),
+        ("terraform with blobs too", r#""kind": "terraform","#, r#""kind": "terraform", "blobs": [],"#),
+        ("variable twice", r#""release": {"#, r#""release": {"value": "1"}, "release": {"#),
+        ("container twice", r#""app": "web""#, r#""app": "web", "app": "web""#),
+        ("setuid", r#""mode": "0644""#, r#""mode": "4755""#),
+        ("link", r#""mode": "0644""#, r#""mode": "120000""#),
+        ("path that leaves", r#""path": "a.html""#, r#""path": "../a.html""#),
+        ("absolute path", r#""path": "a.html""#, r#""path": "/a.html""#),
+        ("build number as text", r#""number": 7"#, r#""number": "7""#),
+        ("build number with a fraction", r#""number": 7"#, r#""number": 7.0"#),
+        ("short commit", &"1".repeat(40), &"1".repeat(39)),
+        ("upper-case digest", "sha256:", "SHA256:"),
+        ("another schema", "build-manifest/v1", "build-manifest/v2"),
+        ("unknown step", r#""kind": "service""#, r#""kind": "shell""#),
+        ("unknown field of a step", r#""service": "web""#, r#""service": "web", "command": "x""#),
+        ("variable of two kinds", r#""value": "r7""#, r#""value": "r7", "digestOf": "site""#),
+        ("local time", "2026-11-22T08:00:00Z", "2026-11-22T08:00:00+01:00"),
+    ] {
+        assert!(text.contains(from), "{case}: nothing to replace");
+        let broken = text.replacen(from, to, 1);
+        assert!(BuildManifest::from_bytes(broken.as_bytes()).is_err(), "{case} was taken");
+    }
+    assert!(BuildManifest::from_bytes(text.as_bytes()).is_ok());
+}
+
+#[test]
+fn sizes_beyond_the_limits_are_refused() {
+    let padded = |size: usize| {
+        let mut bytes = build(7).to_bytes();
+        bytes.resize(size, b' ');
+        BuildManifest::from_bytes(&bytes)
+    };
+    assert!(padded(BuildManifest::LIMIT).is_ok());
+    assert!(matches!(padded(BuildManifest::LIMIT + 1), Err(DocumentError::TooLarge { .. })));
+    // In memory, where no limit of bytes holds: every list counts, those of bundles too.
+    for content in [Content::Directory, Content::Terraform] {
+        let mut manifest = build(7);
+        manifest.artifacts[1].content = content(vec![file("a", "a"); MOST_ENTRIES]);
+        let problem = manifest.check().unwrap_err();
+        assert!(problem.contains("at most 1000000 are read"), "{problem}");
+    }
+}
+
+#[test]
+fn build_numbers_have_one_spelling_and_sort_by_epoch_first() {
+    let parse = |text: &str| text.parse::<BuildNumber>();
+    assert!(parse("0.9").unwrap() < parse("0.10").unwrap() && parse("0.10").unwrap() < parse("1.1").unwrap());
+    assert_eq!(parse("4294967295.18446744073709551615").unwrap().to_string(), "4294967295.18446744073709551615");
+    for bad in ["", "1", ".", "1.", ".1", "01.1", "1.01", "+1.1", "1.+1", "1.1.1", " 1.1", "4294967296.1", "1.-1"] {
+        assert!(parse(bad).is_err(), "{bad:?} was taken");
+    }
+}
+
+#[test]
+fn a_tree_digest_covers_path_mode_size_and_bytes() {
+    let base = vec![file("a", "1"), file("b", "2")];
+    let changed = |change: fn(&mut FileEntry)| {
+        let mut files = base.clone();
+        change(&mut files[0]);
+        tree_digest(&files)
+    };
+    let mut digests = vec![
+        tree_digest(&base),
+        tree_digest(&base[..1]),
+        tree_digest(&[]),
+        changed(|file| file.path = RelativePath::new("c").unwrap()),
+        changed(|file| file.mode = FileMode::Executable),
+        changed(|file| file.size += 1),
+        changed(|file| file.digest = Digest::of(b"other")),
+    ];
+    digests.sort_unstable();
+    digests.dedup();
+    assert_eq!(digests.len(), 7);
+    let line = format!("0644 1 {} a\n", Digest::of(b"1").hex());
+    assert_eq!(tree_digest(&base[..1]), Digest::of(line.as_bytes()));
+}
+
+prop_compose! {
+    fn files()(names in prop::collection::btree_map("[a-z]{1,3}(/[a-z]{4,6}){0,2}", any::<Vec<u8>>(), 0..12))
+        -> Vec<FileEntry> {
+        let mut taken: Vec<FileEntry> = Vec::new();
+        for (path, bytes) in names {
+            let inside = |file: &FileEntry| path.starts_with(&format!("{}/", file.path));
+            if taken.iter().any(inside) { continue }
+            let BlobRef { digest, size } = BlobRef::of(&bytes);
+            let mode = if size % 2 == 0 { FileMode::Regular } else { FileMode::Executable };
+            taken.push(FileEntry { path: RelativePath::new(path).unwrap(), mode, digest, size });
+        }
+        taken
+    }
+}
+
+prop_compose! {
+    /// Manifests that builders can make, with anything in their free texts.
+    pub(crate) fn manifests()(
+        site in files(),
+        infra in files(),
+        number in any::<u64>(),
+        epoch in any::<u32>(),
+        id in any::<Option<String>>(),
+        text in any::<String>(),
+        dirty in any::<bool>(),
+        layers in prop::collection::btree_set("[a-z]{1,4}", 2..6),
+        evidence in prop::collection::btree_map("[a-z]{1,5}", "[a-z]{1,4}", 0..4),
+        services in prop::collection::btree_set("[A-Z][a-z]{0,4}", 0..4).prop_map(Vec::from_iter).prop_shuffle(),
+    ) -> BuildManifest {
+        let mut manifest = build(number);
+        manifest.build.epoch = epoch;
+        manifest.build.id = id;
+        manifest.sources[0].dirty = dirty;
+        manifest.sources[0].reference = text.clone();
+        manifest.artifacts[1] = terraform("infra", infra);
+        manifest.artifacts[2] = directory("site", site);
+        manifest.artifacts[3] = image("web", &layers.iter().map(String::as_str).collect::<Vec<_>>());
+        manifest.evidence = evidence.iter().map(|(name, content)| report(name, content)).collect();
+        let variables = BTreeMap::from([("text".to_owned(), Variable::Value(text))]);
+        manifest.deploy = vec![Step::Terraform { artifact: "infra".parse().unwrap(), variables }];
+        manifest.deploy.extend(services.iter().map(|name| service(name, "web")));
+        manifest
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read_back(manifest in manifests()) {
+        prop_assert_eq!(read(&manifest).unwrap(), manifest);
+    }
+
+    /// FIELD-NOTES threat 9: whatever the bytes, reading ends in a value or an error.
+    #[test]
+    fn reading_never_panics(manifest in manifests(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+        let mut bytes = manifest.to_bytes();
+        let at = at.index(bytes.len());
+        bytes[at] = byte;
+        if let Ok(read) = BuildManifest::from_bytes(&bytes) {
+            prop_assert_eq!(read.check(), Ok(()));
+        }
+        prop_assert!(BuildManifest::from_bytes(&bytes[..at]).is_err());
+    }
+}

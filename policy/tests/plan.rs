@@ -87,7 +87,7 @@ fn planted_secrets_never_leave() {
     for plan in [CREATE, CHANGE, NOTHING, AWS] {
         for shown in [shown(&[]), shown(&names)] {
             let summary = summarise(plan, &shown).unwrap();
-            let text = serde_json::to_string(&(findings(&summary, &[]), summary)).unwrap();
+            let text = serde_json::to_string(&(findings(Some(&summary), &[]), summary)).unwrap();
             assert!(!text.contains("PLANTED"), "{text}");
         }
     }
@@ -164,7 +164,7 @@ fn each_risk_is_found_once_and_the_worst_comes_first() {
         task_definition: task_definition.map(str::to_owned),
         containers: images.iter().cloned().collect(),
     };
-    let found = findings(&summary, &[service(None), service(Some("arn:aws:ecs:…"))]);
+    let found = findings(Some(&summary), &[service(None), service(Some("arn:aws:ecs:…"))]);
     let rules: Vec<_> = found.iter().map(|f| (f.rule.as_str(), f.address.as_str())).collect();
     assert_eq!(
         rules,
@@ -188,7 +188,10 @@ fn each_risk_is_found_once_and_the_worst_comes_first() {
 #[test]
 fn lost_resources_need_a_person_and_new_ones_do_not() {
     let rules = |plan| -> Vec<String> {
-        findings(&summarise(plan, &[]).unwrap(), &[]).into_iter().map(|f| format!("{} {}", f.rule, f.address)).collect()
+        findings(Some(&summarise(plan, &[]).unwrap()), &[])
+            .into_iter()
+            .map(|f| format!("{} {}", f.rule, f.address))
+            .collect()
     };
     assert_eq!(
         rules(CHANGE),
@@ -204,7 +207,7 @@ fn lost_resources_need_a_person_and_new_ones_do_not() {
         assert_eq!(rules(plan), Vec::<String>::new());
     }
     assert_eq!(serde_json::to_value(verdict(&[])).unwrap(), "clear");
-    let risky = findings(&summarise(CHANGE, &[]).unwrap(), &[]);
+    let risky = findings(Some(&summarise(CHANGE, &[]).unwrap()), &[]);
     assert_eq!(verdict(&risky), Verdict::Person);
     assert_eq!(serde_json::to_value(verdict(&risky)).unwrap(), "person");
 }

@@ -41,13 +41,13 @@ const RESOURCE_RULES: &[Rule] = &[
 ];
 
 /// Every risk in these changes, the worst first, whatever the trust policy suppresses.
-pub fn findings(terraform: &TerraformChanges, services: &[ServiceChange]) -> Vec<Finding> {
+pub fn findings(terraform: Option<&TerraformChanges>, services: &[ServiceChange]) -> Vec<Finding> {
     let mut found = Vec::new();
-    for change in &terraform.changes {
+    for change in terraform.iter().flat_map(|terraform| &terraform.changes) {
         let applying = RESOURCE_RULES.iter().filter_map(|rule| Some((rule, (rule.applies)(change)?)));
         found.extend(applying.map(|(rule, what)| finding(rule.name, rule.severity, &change.address, &what)));
     }
-    for change in &terraform.drift {
+    for change in terraform.iter().flat_map(|terraform| &terraform.drift) {
         let what = match change.action {
             ResourceAction::Delete => "was deleted outside of Terraform since the last apply",
             ResourceAction::Create

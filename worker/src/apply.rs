@@ -1,0 +1,245 @@
+//! An apply job: does what an approved plan says, exactly that, and records what it did.
+
+use std::path::PathBuf;
+
+use manifest_schema::deployment::{DeploymentRecord, LeaseHolder, StepOutcome};
+use manifest_schema::gates::{Admission, AdmittedPlan};
+use manifest_schema::job::{Happening, JobOutcome};
+use manifest_schema::manifest::Step;
+use manifest_schema::statement::Outcome;
+use manifest_schema::storage::{Key, PlanFile};
+use manifest_schema::{Code, Digest, Document, Reason, Timestamp};
+use records::lease::{self, Taking};
+use records::plans::{self, ClaimState};
+use store::Creation;
+
+use crate::cluster::LocalCluster;
+use crate::fetch::{self, Images};
+use crate::plan::{MOST_SAVED_PLAN, summarise, summary};
+use crate::record;
+use crate::session::Session;
+use crate::stop::Stop;
+use crate::terraform::{self, Terraform};
+use crate::work::WorkDir;
+
+/// Everything that the steps need, checked.
+struct Prepared<'a> {
+    terraform: Option<(Terraform<'a>, PathBuf)>,
+    cluster: LocalCluster,
+}
+
+/// What the steps came to.
+pub(crate) struct Done {
+    pub(crate) outcome: Outcome,
+    pub(crate) steps: Vec<StepOutcome>,
+    /// Why it ended early.
+    pub(crate) stop: Option<Stop>,
+    pub(crate) started_at: Timestamp,
+}
+
+/// Verifies, fetches, checks, claims, applies, records.
+pub(crate) async fn run(session: &Session) -> Result<JobOutcome, Stop> {
+    let admission = session.decide().await?;
+    let (policy, warnings) = (admission.policy().policy().version, admission.warnings().to_vec());
+    session.say(Happening::Verified { policy, warnings }).await?;
+
+    let work = WorkDir::take(session).await?;
+    let fetched = fetch::run(session, &admission, &work, Images::Streamed).await?;
+    let prepared = check(session, &admission, &work, fetched.bundle).await?;
+    session.say(Happening::Checked).await?;
+    session.may_go_on()?;
+
+    let (held, from) = take_lease(session).await?;
+    let production = &session.sides().production;
+    let result = async {
+        if let Some(dead) = from {
+            record::write_missing(session, &dead).await?;
+        }
+        let admission = claim(session).await?;
+        let done = steps(session, &admission, &prepared).await?;
+        record::write(session, &admission, &done).await?;
+        Ok(done)
+    };
+    let result: Result<Done, Stop> = result.await;
+    // A job that another has closed must not touch what may be another's by now.
+    if !matches!(result, Err(Stop::Lost(_))) {
+        held.release(production).await?;
+    }
+    let done = result?;
+    match done.stop {
+        Some(stop) => Err(stop),
+        None => Ok(crate::job_outcome(done.outcome)),
+    }
+}
+
+/// Gate 14: the saved plan is the approved one byte for byte, what it would do, derived again, is what was approved,
+/// and it still starts from what runs.
+async fn check<'a>(
+    session: &'a Session,
+    admission: &Admission,
+    work: &WorkDir,
+    bundle: Option<PathBuf>,
+) -> Result<Prepared<'a>, Stop> {
+    let plan = planned(admission)?;
+    let approved = plan.summary();
+    if approved.rules != policy::plan::RULES {
+        let message = format!("planned under rules {}, this worker has {}", approved.rules, policy::plan::RULES);
+        return Err(Stop::refused(Code::PlanStale, message));
+    }
+    still_starts_from_what_runs(session, plan).await?;
+    let cluster = LocalCluster::open(&session.config().cluster, &session.request().environment);
+    let services = cluster.changes(admission.manifest().manifest())?;
+    if services != approved.services {
+        return Err(Stop::refused(Code::PlanStale, "a service changed since the plan was made"));
+    }
+    let mut prepared = Prepared { terraform: None, cluster };
+    let mut changes = None;
+    if let Some(root) = bundle {
+        let saved = saved_plan(session, plan, work).await?;
+        let terraform = Terraform::init(session, work, root).await?;
+        let shown = approved.terraform.as_ref().map_or(&[][..], |terraform| &terraform.shown);
+        changes = Some(summarise(&terraform.show(&saved).await?, shown)?);
+        prepared.terraform = Some((terraform, saved));
+    }
+    let derived = summary(admission, changes, services);
+    if Digest::of(&derived.to_bytes()) != plan.summary_digest() {
+        return Err(Stop::refused(Code::PlanEdited, "the saved plan does something else than what was approved"));
+    }
+    Ok(prepared)
+}
+
+fn planned(admission: &Admission) -> Result<&AdmittedPlan, Stop> {
+    admission.plan().ok_or_else(|| Stop::refused(Code::PlanMissing, "the request names no plan"))
+}
+
+/// The saved plan, in the private directory, once its digest is the signed one.
+async fn saved_plan(session: &Session, plan: &AdmittedPlan, work: &WorkDir) -> Result<PathBuf, Stop> {
+    let job = plan.statement().predicate().job;
+    let key = Key::JobPlan(job, PlanFile::Saved);
+    let Some(object) = session.sides().production.get(&key, MOST_SAVED_PLAN).await? else {
+        return Err(Stop::refused(Code::PlanMissing, format!("the saved plan of job {job} is gone")));
+    };
+    let path = work.join("saved.tfplan");
+    let found = terraform::write_saved_plan(&path, &object.bytes)?;
+    if plan.saved_plan() != Some(found) {
+        let signed = plan.saved_plan().map_or_else(|| "none".to_owned(), |digest| digest.to_string());
+        return Err(Stop::refused(Code::PlanEdited, format!("the saved plan is {found}; signed was {signed}")));
+    }
+    Ok(path)
+}
+
+async fn still_starts_from_what_runs(session: &Session, plan: &AdmittedPlan) -> Result<(), Stop> {
+    let request = session.request();
+    let production = &session.sides().production;
+    let latest = records::deployments::latest(production, &request.environment, &request.project).await?;
+    let (now, then) = (DeploymentRecord::base(latest.as_ref()), plan.statement().predicate().base);
+    if now == then {
+        return Ok(());
+    }
+    let message = format!("planned after deployment {}, but deployment {} is the latest", then.sequence, now.sequence);
+    Err(Stop::refused(Code::PlanStale, message))
+}
+
+/// Gate 15: nothing else is deploying this project here.
+async fn take_lease(session: &Session) -> Result<(Box<lease::Held>, Option<Box<records::Journal>>), Stop> {
+    let request = session.request();
+    let holder = LeaseHolder {
+        job: session.job(),
+        task: session.task().clone(),
+        state: terraform::state_path(session).display().to_string(),
+        since: session.ambient().now(),
+    };
+    let production = &session.sides().production;
+    match lease::take(production, session.ambient(), &request.environment, &request.project, holder).await? {
+        Taking::Taken { held, from } => Ok((held, from)),
+        Taking::HeldBy(job) => {
+            let message = format!("job {job} is applying {} in {}", request.project, request.environment);
+            Err(Stop::refused(Code::LeaseHeld, message))
+        }
+    }
+}
+
+/// Under the lease: decide again with everything read afresh, then claim the plan.
+async fn claim(session: &Session) -> Result<Admission, Stop> {
+    session.may_go_on()?;
+    let admission = session.decide().await?;
+    let plan = planned(&admission)?;
+    still_starts_from_what_runs(session, plan).await?;
+    let statement = plan.statement().statement();
+    let production = &session.sides().production;
+    loop {
+        let number = match plans::claims(production, session.ambient(), statement).await? {
+            ClaimState::Free(number) => number,
+            ClaimState::Taken(job) => {
+                return Err(Stop::refused(Code::PlanClaimed, format!("job {job} has claimed this plan")));
+            }
+        };
+        match plans::claim(production, statement, number, session.job(), session.ambient().now()).await? {
+            Creation::Created => {
+                session.say(Happening::Claimed { claim: number }).await?;
+                return Ok(admission);
+            }
+            // Somebody was quicker: look again who.
+            Creation::Exists => {}
+        }
+    }
+}
+
+/// Does the steps in order, each announced before it begins, until one fails or somebody wishes to stop.
+async fn steps(session: &Session, admission: &Admission, prepared: &Prepared<'_>) -> Result<Done, Stop> {
+    let started_at = session.ambient().now();
+    let deploy = &admission.manifest().manifest().deploy;
+    let mut outcomes = vec![StepOutcome::NotBegun; deploy.len()];
+    for (index, step) in deploy.iter().enumerate() {
+        if let Err(stop) = session.may_go_on() {
+            return ended(outcomes, stop, started_at);
+        }
+        let number = u32::try_from(index + 1).map_err(Stop::failed)?;
+        session.say(Happening::Intent { step: number, name: step.to_string() }).await?;
+        match one_step(session, admission, prepared, step).await {
+            Ok(()) => {
+                outcomes[index] = StepOutcome::Done;
+                session.say(Happening::Done { step: number }).await?;
+            }
+            Err(Stop::Lost(why)) => return Err(Stop::Lost(why)),
+            Err(stop) => {
+                outcomes[index] = StepOutcome::Failed;
+                let reason = Reason::new(code_of(&stop), stop.to_string());
+                session.say(Happening::StepFailed { step: number, reason }).await?;
+                return ended(outcomes, stop, started_at);
+            }
+        }
+    }
+    Ok(Done { outcome: Outcome::Succeeded, steps: outcomes, stop: None, started_at })
+}
+
+fn ended(steps: Vec<StepOutcome>, stop: Stop, started_at: Timestamp) -> Result<Done, Stop> {
+    let outcome = match stop {
+        Stop::Lost(_) => return Err(stop),
+        Stop::Cancelled(_) => Outcome::Cancelled,
+        Stop::Refused(_) | Stop::Failed(_) => Outcome::Failed,
+    };
+    Ok(Done { outcome, steps, stop: Some(stop), started_at })
+}
+
+fn code_of(stop: &Stop) -> Code {
+    match stop {
+        Stop::Refused(reasons) => reasons.first().map_or(Code::WorkerFailed, |reason| reason.code),
+        Stop::Failed(reason) | Stop::Cancelled(reason) => reason.code,
+        Stop::Lost(_) => Code::WorkerDied,
+    }
+}
+
+async fn one_step(session: &Session, admission: &Admission, prepared: &Prepared<'_>, step: &Step) -> Result<(), Stop> {
+    match step {
+        Step::Terraform { .. } => match &prepared.terraform {
+            Some((terraform, saved)) => terraform.apply(saved).await,
+            None => Err(Stop::failed("the Terraform step has no checked plan")),
+        },
+        Step::Service { service, .. } => {
+            let manifest = admission.manifest().manifest();
+            let revision = prepared.cluster.deploy(manifest, step, service, session.job())?;
+            session.tell(format!("service {service}: {revision} would run (no cluster in local mode)")).await
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! A plan job: what would applying this build do? Nothing is changed; the answer is signed.
+
+use std::fs;
+
+use manifest_schema::deployment::DeploymentRecord;
+use manifest_schema::gates::Admission;
+use manifest_schema::job::Happening;
+use manifest_schema::plan::{PlanSummary, ServiceChange, TerraformChanges};
+use manifest_schema::pointer::PlanPointer;
+use manifest_schema::statement::{Plan, PlanBase, Statement, Subject, subject};
+use manifest_schema::storage::{Key, PlanFile};
+use manifest_schema::{Digest, Document};
+use store::{Creation, Store};
+
+use crate::cluster::LocalCluster;
+use crate::fetch::{self, Images};
+use crate::session::Session;
+use crate::stop::Stop;
+use crate::terraform::{self, Terraform};
+use crate::work::WorkDir;
+
+/// Largest saved plan that is kept, in bytes.
+pub(crate) const MOST_SAVED_PLAN: usize = 256 << 20;
+
+/// Verifies, fetches, plans, signs.
+pub(crate) async fn run(session: &Session) -> Result<(), Stop> {
+    let admission = session.decide().await?;
+    let (policy, warnings) = (admission.policy().policy().version, admission.warnings().to_vec());
+    session.say(Happening::Verified { policy, warnings }).await?;
+
+    let work = WorkDir::take(session).await?;
+    // Read before Terraform looks at the state: if something is deployed in between, the plan is stale, not wrong.
+    let request = session.request();
+    let production = &session.sides().production;
+    let latest = records::deployments::latest(production, &request.environment, &request.project).await?;
+    let base = DeploymentRecord::base(latest.as_ref());
+    let fetched = fetch::run(session, &admission, &work, Images::Present).await?;
+
+    let mut saved = None;
+    let mut changes = None;
+    if let (Some(root), Some((_, variables))) = (fetched.bundle, admission.manifest().manifest().terraform()) {
+        let variables = terraform::write_variables(&work, admission.manifest().manifest(), variables)?;
+        let path = work.join("saved.tfplan");
+        let terraform = Terraform::init(session, &work, root).await?;
+        terraform.plan(&variables, &path).await?;
+        let shown = &admission.environment().terraform.shown;
+        changes = Some(summarise(&terraform.show(&path).await?, shown)?);
+        saved = Some(fs::read(&path).map_err(|error| Stop::failed(format!("can't read the saved plan: {error}")))?);
+    }
+    let cluster = LocalCluster::open(&session.config().cluster, &request.environment);
+    let summary = summary(&admission, changes, cluster.changes(admission.manifest().manifest())?);
+    session.may_go_on()?;
+    finish(session, &admission, base, &summary, saved.as_deref()).await
+}
+
+/// What a saved plan would do, by the rules of this version.
+pub(crate) fn summarise(plan: &[u8], shown: &[String]) -> Result<TerraformChanges, Stop> {
+    policy::plan::summarise(plan, shown).map_err(|error| Stop::failed(format!("terraform's plan: {error}")))
+}
+
+/// The whole summary, with every finding.
+pub(crate) fn summary(
+    admission: &Admission,
+    terraform: Option<TerraformChanges>,
+    services: Vec<ServiceChange>,
+) -> PlanSummary {
+    let request = admission.request();
+    let findings = policy::plan::findings(terraform.as_ref(), &services);
+    PlanSummary {
+        schema: Default::default(),
+        project: request.project.clone(),
+        environment: request.environment.clone(),
+        manifest: request.manifest,
+        build: admission.manifest().manifest().build.number(),
+        rules: policy::plan::RULES.to_owned(),
+        terraform,
+        services,
+        findings,
+    }
+}
+
+/// Signs the plan and stores it: the pointer that makes it a plan comes last.
+async fn finish(
+    session: &Session,
+    admission: &Admission,
+    base: PlanBase,
+    summary: &PlanSummary,
+    saved: Option<&[u8]>,
+) -> Result<(), Stop> {
+    let bytes = summary.to_bytes();
+    let mut subjects = vec![
+        Subject::new(subject::MANIFEST, admission.manifest().digest()),
+        Subject::new(subject::SUMMARY, Digest::of(&bytes)),
+    ];
+    subjects.extend(saved.map(|saved| Subject::new(subject::SAVED_PLAN, Digest::of(saved))));
+    let planned_at = session.ambient().now().whole_seconds();
+    let plan = Plan {
+        project: summary.project.clone(),
+        environment: summary.environment.clone(),
+        job: session.job(),
+        base,
+        planned_at,
+        expires_at: planned_at.plus_seconds(admission.environment().approval.validity_seconds),
+    };
+    let signed = Statement::new(subjects, plan).sign(&session.key()?).map_err(Stop::failed)?;
+
+    let production = &session.sides().production;
+    if let Some(saved) = saved {
+        keep(production, Key::JobPlan(session.job(), PlanFile::Saved), saved).await?;
+    }
+    keep(production, Key::JobPlan(session.job(), PlanFile::Summary), &bytes).await?;
+    keep(production, Key::JobPlan(session.job(), PlanFile::Envelope), &signed.envelope).await?;
+    let pointer = PlanPointer { schema: Default::default(), job: session.job() };
+    keep(production, Key::PlanJob(signed.statement), &pointer.to_bytes()).await?;
+
+    let resources = summary.terraform.as_ref().map_or(0, |terraform| terraform.changes.len());
+    let services = summary.services.iter().filter(|s| s.containers.values().any(|c| c.before != Some(c.after))).count();
+    let changes = (resources + services) as u64;
+    let findings = summary.findings.len() as u64;
+    session.say(Happening::Planned { plan: signed.statement, changes, findings }).await
+}
+
+/// Creates an object that only this job can have created.
+async fn keep(production: &Store, key: Key, bytes: &[u8]) -> Result<(), Stop> {
+    match production.create(&key, bytes).await? {
+        Creation::Created => Ok(()),
+        Creation::Exists => Err(Stop::failed(format!("{key} is there already: somebody else writes for this job"))),
+    }
+}

@@ -1,0 +1,185 @@
+//! What one worker knows and holds while it does its job: stores, journal, clock, and the wish to stop.
+
+use std::time::Duration;
+
+use manifest_schema::Document;
+use manifest_schema::deployment::Heartbeat;
+use manifest_schema::gates::{self, Admission};
+use manifest_schema::job::{Happening, JobId, JobOutcome, LaunchRequest, TaskId};
+use manifest_schema::keys::SecretKey;
+use manifest_schema::storage::Key;
+use records::case::{self, Standpoint};
+use records::config::WorkerConfig;
+use records::{Ambient, Journal, Sides};
+use store::{Location, Store};
+use tokio::sync::{Mutex, watch};
+
+use crate::stop::{Asked, Stop, StopSignal};
+
+/// How often a worker says that it is alive.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+/// How often a worker looks whether it was cancelled.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// One worker at one job.
+pub(crate) struct Session {
+    config: WorkerConfig,
+    sides: Sides,
+    ambient: Ambient,
+    journal: Mutex<Journal>,
+    request: LaunchRequest,
+    job: JobId,
+    task: TaskId,
+    stop: StopSignal,
+    asker: watch::Sender<Option<Asked>>,
+}
+
+/// Opens both stores of a configuration.
+pub(crate) async fn open_stores(config: &WorkerConfig) -> anyhow::Result<Sides> {
+    let artifacts = Store::open(&config.artifacts.parse::<Location>()?).await?;
+    let production = Store::open(&config.production.parse::<Location>()?).await?;
+    Ok(Sides { artifacts, production })
+}
+
+impl Session {
+    pub(crate) fn new(config: WorkerConfig, sides: Sides, ambient: Ambient, journal: Journal, task: TaskId) -> Self {
+        let (asker, stop) = StopSignal::channel();
+        let request = journal.request().request.clone();
+        let job = journal.request().job;
+        Self { config, sides, ambient, journal: Mutex::new(journal), request, job, task, stop, asker }
+    }
+
+    pub(crate) fn config(&self) -> &WorkerConfig {
+        &self.config
+    }
+
+    pub(crate) fn sides(&self) -> &Sides {
+        &self.sides
+    }
+
+    pub(crate) fn ambient(&self) -> &Ambient {
+        &self.ambient
+    }
+
+    pub(crate) fn request(&self) -> &LaunchRequest {
+        &self.request
+    }
+
+    pub(crate) fn job(&self) -> JobId {
+        self.job
+    }
+
+    pub(crate) fn task(&self) -> &TaskId {
+        &self.task
+    }
+
+    pub(crate) fn stop_signal(&self) -> StopSignal {
+        self.stop.clone()
+    }
+
+    /// Appends an event to the job's journal. What it announces may be done once this returns.
+    pub(crate) async fn say(&self, happening: Happening) -> Result<(), Stop> {
+        Ok(self.journal.lock().await.append(happening).await?)
+    }
+
+    /// Tells people what is going on.
+    pub(crate) async fn tell(&self, line: impl Into<String>) -> Result<(), Stop> {
+        self.say(Happening::Progress { lines: vec![line.into()] }).await
+    }
+
+    /// Stops here if somebody wishes it. Called between steps, never within one.
+    pub(crate) fn may_go_on(&self) -> Result<(), Stop> {
+        self.stop.asked().map_or(Ok(()), |asked| Err(asked.stop()))
+    }
+
+    /// Reads everything afresh and decides gates 1 to 10, with the clock as it is now.
+    pub(crate) async fn decide(&self) -> Result<Admission, Stop> {
+        let standpoint = Standpoint { place: self.config.place.clone(), roots: self.config.roots.clone() };
+        let case = case::gather(&self.sides, &standpoint, &self.request, self.ambient.now()).await?;
+        gates::decide(&case).map_err(Stop::Refused)
+    }
+
+    /// The worker's private key. A path in the worker's own configuration; never printed.
+    pub(crate) fn key(&self) -> Result<SecretKey, Stop> {
+        let path = &self.config.key;
+        let pem = std::fs::read_to_string(path).map(zeroize::Zeroizing::new);
+        let pem = pem.map_err(|error| Stop::failed(format!("can't read the key {}: {error}", path.display())))?;
+        SecretKey::from_pem(&pem, None).map_err(|error| Stop::failed(format!("{}: {error}", path.display())))
+    }
+
+    /// Does `work` while heartbeats go out and the wish to stop is looked for.
+    pub(crate) async fn watching(
+        &mut self,
+        work: impl AsyncFn(&Self) -> Result<JobOutcome, Stop>,
+    ) -> Result<JobOutcome, Stop> {
+        let this = &*self;
+        tokio::select! {
+            // What was done comes before the wish to stop, if both are there.
+            biased;
+            done = work(this) => done,
+            never = this.heartbeats() => match never {},
+            never = this.look_for_cancellation() => match never {},
+            never = this.look_for_signals() => match never {},
+        }
+    }
+
+    async fn heartbeats(&self) -> std::convert::Infallible {
+        let mut beat = tokio::time::interval(HEARTBEAT);
+        loop {
+            beat.tick().await;
+            let heartbeat = Heartbeat {
+                schema: Default::default(),
+                task: self.task.clone(),
+                at: self.ambient.now().whole_seconds(),
+            };
+            let written = self.sides.production.put(&Key::JobHeartbeat(self.job), &heartbeat.to_bytes()).await;
+            if let Err(error) = written {
+                tracing::warn!(%error, "the heartbeat could not be written");
+            }
+        }
+    }
+
+    async fn look_for_cancellation(&self) -> std::convert::Infallible {
+        let mut look = tokio::time::interval(LOOK);
+        loop {
+            look.tick().await;
+            let mut journal = self.journal.lock().await;
+            match journal.refresh().await {
+                Ok(()) if journal.job().ended().is_some() => self.ask(Asked::Lost),
+                Ok(()) if journal.job().is_cancelling() => self.ask(Asked::Cancelled),
+                Ok(()) => {}
+                Err(error) => tracing::warn!(%error, "the journal could not be read"),
+            }
+        }
+    }
+
+    async fn look_for_signals(&self) -> std::convert::Infallible {
+        use tokio::signal::unix::{SignalKind, signal};
+        let deadline = tokio::time::sleep(Duration::from_secs(self.config.deadline_seconds));
+        let terminate = async {
+            match signal(SignalKind::terminate()) {
+                Ok(mut signals) => signals.recv().await,
+                Err(error) => {
+                    tracing::warn!(%error, "SIGTERM can't be listened for");
+                    std::future::pending().await
+                }
+            }
+        };
+        tokio::select! {
+            _ = terminate => self.ask(Asked::Terminated),
+            () = deadline => self.ask(Asked::Deadline),
+        }
+        std::future::pending().await
+    }
+
+    /// The first wish stands.
+    fn ask(&self, asked: Asked) {
+        self.asker.send_if_modified(|current| {
+            let first = current.is_none();
+            if first {
+                *current = Some(asked);
+            }
+            first
+        });
+    }
+}

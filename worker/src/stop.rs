@@ -1,0 +1,150 @@
+//! Why a job stops before its end, and who may ask for it.
+
+use std::fmt;
+
+use manifest_schema::{Code, Reason};
+use records::RecordError;
+use store::StoreError;
+use tokio::sync::watch;
+
+/// Why a job stops before its end.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// Gates refused it.
+    Refused(Vec<Reason>),
+    /// Something went wrong.
+    Failed(Reason),
+    /// It was asked to stop.
+    Cancelled(Reason),
+    /// The job is another's: nothing more may be written.
+    Lost(String),
+}
+
+impl Stop {
+    /// The worker can't go on.
+    pub(crate) fn failed(message: impl fmt::Display) -> Self {
+        Self::Failed(Reason::new(Code::WorkerFailed, message.to_string()))
+    }
+
+    /// One gate refused it.
+    pub(crate) fn refused(code: Code, message: impl fmt::Display) -> Self {
+        Self::Refused(vec![Reason::new(code, message.to_string())])
+    }
+}
+
+impl fmt::Display for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(reasons) => {
+                let texts: Vec<_> = reasons.iter().map(ToString::to_string).collect();
+                f.write_str(&texts.join("; "))
+            }
+            Self::Failed(reason) | Self::Cancelled(reason) => reason.fmt(f),
+            Self::Lost(why) => f.write_str(why),
+        }
+    }
+}
+
+impl From<RecordError> for Stop {
+    fn from(error: RecordError) -> Self {
+        match error {
+            RecordError::Lost(_) => Self::Lost(error.to_string()),
+            RecordError::Store(error) => error.into(),
+            RecordError::Document { .. }
+            | RecordError::Journal(_)
+            | RecordError::Missing(_)
+            | RecordError::Envelope(_)
+            | RecordError::VersionTaken(_)
+            | RecordError::TooMany { .. } => Self::failed(error),
+        }
+    }
+}
+
+impl From<StoreError> for Stop {
+    /// Gate 11's refusals are the store's errors about blobs; everything else is a failure.
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::BlobMissing { .. } => Self::refused(Code::BlobMissing, error),
+            StoreError::BlobMismatch { .. } => Self::refused(Code::BlobMismatch, error),
+            StoreError::NotFound { .. }
+            | StoreError::NotAStore { .. }
+            | StoreError::AccessDenied { .. }
+            | StoreError::NoSpace { .. }
+            | StoreError::TooLarge { .. }
+            | StoreError::SourceChanged { .. }
+            | StoreError::SourceUnreadable { .. }
+            | StoreError::SinkFailed { .. }
+            | StoreError::Irregular { .. }
+            | StoreError::Unsupported { .. }
+            | StoreError::Io { .. } => Self::failed(with_causes(&error)),
+        }
+    }
+}
+
+/// An error with everything that caused it, on one line.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}
+
+/// Who asked the job to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// The system, with SIGTERM: the task is about to be killed.
+    Terminated,
+    /// cancel-deploy-job.
+    Cancelled,
+    /// The job took too long.
+    Deadline,
+    /// The job is no longer this worker's.
+    Lost,
+}
+
+impl Asked {
+    /// As the end of the job.
+    pub(crate) fn stop(self) -> Stop {
+        let cancelled = |message: &str| Stop::Cancelled(Reason::new(Code::JobCancelled, message));
+        match self {
+            Self::Terminated => cancelled("the worker's task was told to end (SIGTERM)"),
+            Self::Cancelled => cancelled("somebody asked for it"),
+            Self::Deadline => Stop::Failed(Reason::new(Code::JobDeadline, "the job ran past its deadline")),
+            Self::Lost => Stop::Lost("the job was closed, or another worker has it".to_owned()),
+        }
+    }
+}
+
+/// Where the wish to stop is seen. It never goes away again.
+#[derive(Debug, Clone)]
+pub(crate) struct StopSignal(watch::Receiver<Option<Asked>>);
+
+impl StopSignal {
+    /// The wish's two ends.
+    pub(crate) fn channel() -> (watch::Sender<Option<Asked>>, Self) {
+        let (sender, receiver) = watch::channel(None);
+        (sender, Self(receiver))
+    }
+
+    /// Whether somebody wishes the job to stop.
+    pub(crate) fn asked(&self) -> Option<Asked> {
+        *self.0.borrow()
+    }
+
+    /// Returns when somebody does.
+    pub(crate) async fn wait(&mut self) -> Asked {
+        loop {
+            if let Some(asked) = self.asked() {
+                return asked;
+            }
+            if self.0.changed().await.is_err() {
+                // Nobody is left who could ask.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}

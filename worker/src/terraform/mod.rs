@@ -1,0 +1,159 @@
+//! Terraform (or OpenTofu) as a child process: cleared environment, providers from a mirror only, a backend block
+//! that the worker writes, and its JSON stream turned into progress events.
+
+mod run;
+mod stream;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use manifest_schema::manifest::{BuildManifest, Variable};
+use manifest_schema::{Code, Digest, Reason};
+use serde_json::json;
+
+use crate::session::Session;
+use crate::stop::Stop;
+use crate::work::{WorkDir, private_directory, private_file};
+
+/// Name of the file with the worker's backend block, in the root module.
+const BACKEND_FILE: &str = "airlock-backend.tf.json";
+
+/// Terraform, ready to run in one root module.
+pub(crate) struct Terraform<'a> {
+    session: &'a Session,
+    program: PathBuf,
+    leash: PathBuf,
+    root: PathBuf,
+    environment: BTreeMap<&'static str, PathBuf>,
+}
+
+impl<'a> Terraform<'a> {
+    /// Prepares the root module and runs `terraform init`.
+    pub(crate) async fn init(session: &'a Session, work: &WorkDir, root: PathBuf) -> Result<Self, Stop> {
+        let failed = |error: io::Error| Stop::failed(format!("can't prepare the work directory: {error}"));
+        let program = find_program()?;
+        let leash = find_leash()?;
+        write_backend(session, &root).map_err(failed)?;
+        let settings = write_settings(session, work).map_err(failed)?;
+        let home = work.join("home");
+        private_directory(&home).map_err(failed)?;
+        let environment = BTreeMap::from([
+            ("CHECKPOINT_DISABLE", PathBuf::from("1")),
+            ("HOME", home.clone()),
+            ("LANG", PathBuf::from("C.UTF-8")),
+            ("PATH", std::env::var_os("PATH").map(PathBuf::from).unwrap_or_default()),
+            ("TF_CLI_CONFIG_FILE", settings),
+            ("TF_INPUT", PathBuf::from("0")),
+            ("TF_IN_AUTOMATION", PathBuf::from("1")),
+            ("TMPDIR", home),
+        ]);
+        let terraform = Self { session, program, leash, root, environment };
+        terraform.run("init", &["init", "-input=false", "-no-color", "-lockfile=readonly"]).await?;
+        Ok(terraform)
+    }
+
+    /// Makes a saved plan.
+    pub(crate) async fn plan(&self, variables: &Path, saved: &Path) -> Result<(), Stop> {
+        let (out, vars) = (format!("-out={}", saved.display()), format!("-var-file={}", variables.display()));
+        self.run("plan", &["plan", "-input=false", "-no-color", "-lock=false", "-json", &out, &vars]).await.map(drop)
+    }
+
+    /// What a saved plan would do, as `terraform show -json` says it.
+    pub(crate) async fn show(&self, saved: &Path) -> Result<Vec<u8>, Stop> {
+        self.run("show", &["show", "-no-color", "-json", &saved.display().to_string()]).await
+    }
+
+    /// Applies exactly this saved plan.
+    pub(crate) async fn apply(&self, saved: &Path) -> Result<(), Stop> {
+        let saved = saved.display().to_string();
+        self.run("apply", &["apply", "-input=false", "-no-color", "-json", &saved]).await.map(drop)
+    }
+}
+
+/// Writes the build's variables where Terraform reads them; they are public.
+pub(crate) fn write_variables(
+    work: &WorkDir,
+    manifest: &BuildManifest,
+    variables: &BTreeMap<String, Variable>,
+) -> Result<PathBuf, Stop> {
+    let values: BTreeMap<_, _> =
+        variables.iter().filter_map(|(name, variable)| Some((name, manifest.resolve(variable)?))).collect();
+    let path = work.join("variables.tfvars.json");
+    let written = private_file(&path).and_then(|mut file| file.write_all(&manifest_schema::json::to_bytes(&values)));
+    written.map_err(|error| Stop::failed(format!("can't write the variables: {error}")))?;
+    Ok(path)
+}
+
+/// Copies a saved plan out of the store into the private directory, and says what was copied.
+pub(crate) fn write_saved_plan(path: &Path, bytes: &[u8]) -> Result<Digest, Stop> {
+    let written = private_file(path).and_then(|mut file| file.write_all(bytes));
+    written.map_err(|error| Stop::failed(format!("can't write the saved plan: {error}")))?;
+    // Read back: what Terraform will open is what is judged.
+    let read = fs::read(path).map_err(|error| Stop::failed(format!("can't read the saved plan: {error}")))?;
+    Ok(Digest::of(&read))
+}
+
+/// The name of the Terraform state of this project in this environment.
+pub(crate) fn state_path(session: &Session) -> PathBuf {
+    let request = session.request();
+    let directory = session.config().state.join(request.environment.as_str()).join(request.project.as_str());
+    directory.join("terraform.tfstate")
+}
+
+/// The backend block: the same for plan and apply, because the saved plan holds it.
+fn write_backend(session: &Session, root: &Path) -> io::Result<()> {
+    let state = state_path(session);
+    if let Some(directory) = state.parent() {
+        private_directory(directory)?;
+    }
+    let block = json!({ "terraform": { "backend": { "local": { "path": state } } } });
+    private_file(&root.join(BACKEND_FILE))?.write_all(&manifest_schema::json::to_bytes(&block))
+}
+
+/// The CLI configuration: a mirror and nothing else, so that nothing is ever downloaded.
+fn write_settings(session: &Session, work: &WorkDir) -> io::Result<PathBuf> {
+    let empty = work.join("no-providers");
+    let mirror = match &session.config().provider_mirror {
+        Some(mirror) => mirror.clone(),
+        None => {
+            private_directory(&empty)?;
+            empty
+        }
+    };
+    let path = work.join("terraform.rc");
+    // A JSON string is a string of Terraform's configuration language, but for its template marks.
+    let mirror = json!(mirror).to_string().replace("${", "$${").replace("%{", "%%{");
+    let text = format!("provider_installation {{\n  filesystem_mirror {{\n    path = {mirror}\n  }}\n}}\n");
+    private_file(&path)?.write_all(text.as_bytes())?;
+    Ok(path)
+}
+
+/// `AIRLOCK_TERRAFORM`, or what PATH has of terraform and tofu.
+fn find_program() -> Result<PathBuf, Stop> {
+    let missing = |message: String| Stop::Failed(Reason::new(Code::TerraformMissing, message));
+    if let Some(named) = std::env::var_os("AIRLOCK_TERRAFORM").filter(|named| !named.is_empty()) {
+        let named = PathBuf::from(named);
+        return on_path(&named)
+            .ok_or_else(|| missing(format!("AIRLOCK_TERRAFORM names {}, which is no program here", named.display())));
+    }
+    let found = ["terraform", "tofu"].iter().find_map(|name| on_path(Path::new(name)));
+    found.ok_or_else(|| missing("neither terraform nor tofu is on PATH".to_owned()))
+}
+
+/// A program by its path, or by its name on PATH.
+fn on_path(program: &Path) -> Option<PathBuf> {
+    if program.components().count() > 1 {
+        return program.is_file().then(|| program.to_owned());
+    }
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|directory| directory.join(program)).find(|candidate| candidate.is_file())
+}
+
+/// `airlock-leash`, which is installed beside the worker.
+fn find_leash() -> Result<PathBuf, Stop> {
+    let own = std::env::current_exe().map_err(|error| Stop::failed(format!("where is this program? {error}")))?;
+    let leash = own.with_file_name("airlock-leash");
+    if leash.is_file() { Ok(leash) } else { Err(Stop::failed(format!("{} is missing: install it", leash.display()))) }
+}

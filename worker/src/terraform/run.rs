@@ -1,0 +1,199 @@
+//! One run of Terraform: started on a leash, listened to, interrupted once when the job is to stop.
+
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use manifest_schema::job::Happening;
+use manifest_schema::{Code, Reason};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+use tokio::time::Instant;
+
+use super::Terraform;
+use super::stream::{Line, read_line};
+use crate::session::Session;
+use crate::stop::Stop;
+
+/// Progress goes out at most this often.
+const BATCH: Duration = Duration::from_secs(1);
+/// Most bytes that are kept of what Terraform prints at once (`show -json`).
+const MOST_OUTPUT: u64 = 256 << 20;
+/// Most bytes of one line of Terraform's JSON stream.
+const MOST_LINE: u64 = 1 << 20;
+/// Most lines of one progress event, and most characters of one of its lines.
+const MOST_LINES: usize = 100;
+const LONGEST_LINE: usize = 500;
+
+impl Terraform<'_> {
+    /// Runs one command in the root module. With `-json` its stream becomes progress events; otherwise what it prints
+    /// is returned.
+    pub(super) async fn run(&self, name: &str, arguments: &[&str]) -> Result<Vec<u8>, Stop> {
+        self.session.may_go_on()?;
+        let mut child = Command::new(&self.leash)
+            .arg(std::process::id().to_string())
+            .arg(&self.program)
+            .args(arguments)
+            .env_clear()
+            .envs(&self.environment)
+            .current_dir(&self.root)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            // Its own group: a Ctrl-C meant for somebody else doesn't reach it, the worker's interrupt does.
+            .process_group(0)
+            .spawn()
+            .map_err(|error| Stop::failed(format!("can't start {}: {error}", self.program.display())))?;
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let streams = name != "show" && name != "init";
+        let mut heard = Heard::new(self.session);
+        let listening = async {
+            let out = async {
+                match stdout {
+                    Some(stdout) if streams => heard.listen(stdout).await.map(|()| Vec::new()),
+                    Some(stdout) => read_all(stdout).await,
+                    None => Ok(Vec::new()),
+                }
+            };
+            let err = async {
+                match stderr {
+                    Some(stderr) => read_all(stderr).await,
+                    None => Ok(Vec::new()),
+                }
+            };
+            tokio::join!(out, err)
+        };
+        let (output, errors, status) = interruptible(self.session, &mut child, listening).await?;
+        heard.flush().await?;
+        if status.success() {
+            return output;
+        }
+        // A command that was interrupted failed because of that.
+        self.session.may_go_on()?;
+        let printed = String::from_utf8_lossy(&errors.unwrap_or_default()).into_owned();
+        Err(Stop::Failed(heard.failure(name, status, &printed)))
+    }
+}
+
+type Output = Result<Vec<u8>, Stop>;
+
+/// Waits for the child; interrupts it once when the job is to stop, and goes on waiting: Terraform saves its state.
+async fn interruptible(
+    session: &Session,
+    child: &mut Child,
+    listening: impl Future<Output = (Output, Output)>,
+) -> Result<(Output, Output, ExitStatus), Stop> {
+    let pid = child.id().and_then(|pid| Pid::from_raw(pid.try_into().ok()?));
+    let mut stop = session.stop_signal();
+    let interrupt = async {
+        let asked = stop.wait().await;
+        tracing::info!(?asked, "interrupting Terraform");
+        if let Some(pid) = pid
+            && let Err(error) = kill_process(pid, Signal::INT)
+        {
+            tracing::warn!(%error, "Terraform could not be interrupted");
+        }
+        std::future::pending::<std::convert::Infallible>().await
+    };
+    let waiting = async {
+        let ((output, errors), status) = tokio::join!(listening, child.wait());
+        (output, errors, status)
+    };
+    let (output, errors, status) = tokio::select! {
+        ended = waiting => ended,
+        never = interrupt => match never {},
+    };
+    let status = status.map_err(|error| Stop::failed(format!("Terraform's end can't be learnt: {error}")))?;
+    Ok((output, errors, status))
+}
+
+async fn read_all(stream: impl AsyncRead + Unpin) -> Output {
+    let mut bytes = Vec::new();
+    let read = stream.take(MOST_OUTPUT).read_to_end(&mut bytes).await;
+    read.map_err(|error| Stop::failed(format!("can't read what Terraform prints: {error}")))?;
+    if bytes.len() as u64 >= MOST_OUTPUT {
+        return Err(Stop::failed(format!("Terraform printed more than {MOST_OUTPUT} bytes")));
+    }
+    Ok(bytes)
+}
+
+/// What Terraform has said so far, and what of it is still to be passed on.
+struct Heard<'a> {
+    session: &'a Session,
+    lines: Vec<String>,
+    flushed: Instant,
+    errors: Vec<String>,
+    stale: bool,
+}
+
+impl<'a> Heard<'a> {
+    fn new(session: &'a Session) -> Self {
+        Self { session, lines: Vec::new(), flushed: Instant::now(), errors: Vec::new(), stale: false }
+    }
+
+    async fn listen(&mut self, stream: impl AsyncRead + Unpin) -> Result<(), Stop> {
+        let mut stream = BufReader::new(stream);
+        loop {
+            let mut bytes = Vec::new();
+            let due = self.flushed + BATCH;
+            let read = {
+                let mut limited = (&mut stream).take(MOST_LINE);
+                let reading = limited.read_until(b'\n', &mut bytes);
+                tokio::pin!(reading);
+                loop {
+                    tokio::select! {
+                        read = &mut reading => break read,
+                        () = tokio::time::sleep_until(due), if !self.lines.is_empty() => self.flush().await?,
+                    }
+                }
+            };
+            if read.map_err(|error| Stop::failed(format!("can't read what Terraform prints: {error}")))? == 0 {
+                return Ok(());
+            }
+            match read_line(&bytes) {
+                Some(Line::Progress(line)) => self.lines.push(clip(&line)),
+                Some(Line::Error { summary, detail }) => {
+                    self.stale |= summary.contains("Saved plan is stale");
+                    let line = if detail.is_empty() { summary } else { format!("{summary}: {detail}") };
+                    self.lines.push(clip(&format!("error: {line}")));
+                    self.errors.push(clip(&line));
+                }
+                None => {}
+            }
+            if self.lines.len() >= MOST_LINES || Instant::now() >= due {
+                self.flush().await?;
+            }
+        }
+    }
+
+    async fn flush(&mut self) -> Result<(), Stop> {
+        self.flushed = Instant::now();
+        if self.lines.is_empty() {
+            return Ok(());
+        }
+        self.session.say(Happening::Progress { lines: std::mem::take(&mut self.lines) }).await
+    }
+
+    /// Why it failed, from its own errors, or else from what it printed.
+    fn failure(&self, name: &str, status: ExitStatus, printed: &str) -> Reason {
+        let code = if self.stale { Code::PlanStale } else { Code::TerraformFailed };
+        let said = if self.errors.is_empty() {
+            let text: Vec<&str> = printed.lines().map(|line| line.trim_matches(['│', '╷', '╵', ' '])).collect();
+            clip(&text.into_iter().filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" "))
+        } else {
+            self.errors.join("; ")
+        };
+        let said = if said.is_empty() { format!("it ended with {status}") } else { said };
+        Reason::new(code, format!("terraform {name}: {said}"))
+    }
+}
+
+/// One line for people, of bounded length, without control characters.
+fn clip(text: &str) -> String {
+    let one_line = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    let mut clipped: String = one_line.take(LONGEST_LINE).collect();
+    if text.chars().count() > LONGEST_LINE {
+        clipped.push('…');
+    }
+    clipped
+}

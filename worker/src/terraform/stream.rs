@@ -1,0 +1,184 @@
+//! Terraform's machine-readable UI (`-json`), one JSON object a line, turned into lines for people.
+//!
+//! Only addresses, actions, counts and diagnostics pass. Ids, output values and provisioner output do not: they may be
+//! secret.
+
+use serde::Deserialize;
+
+/// What one line says.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Line {
+    /// Something is going on.
+    Progress(String),
+    /// Something is wrong.
+    Error {
+        /// In a few words.
+        summary: String,
+        /// In more words, and where.
+        detail: String,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Message {
+    PlannedChange {
+        change: Change,
+    },
+    ResourceDrift {
+        change: Change,
+    },
+    ChangeSummary {
+        changes: Summary,
+    },
+    ApplyStart {
+        hook: Hook,
+    },
+    ApplyProgress {
+        hook: Hook,
+    },
+    ApplyComplete {
+        hook: Hook,
+    },
+    ApplyErrored {
+        hook: Hook,
+    },
+    Diagnostic {
+        diagnostic: Diagnostic,
+    },
+    #[serde(other)]
+    Other,
+}
+
+#[derive(Deserialize)]
+struct Change {
+    resource: Resource,
+    action: String,
+}
+
+#[derive(Deserialize)]
+struct Resource {
+    addr: String,
+}
+
+#[derive(Deserialize)]
+struct Summary {
+    add: u64,
+    change: u64,
+    remove: u64,
+    operation: String,
+}
+
+#[derive(Deserialize)]
+struct Hook {
+    resource: Resource,
+    action: String,
+    #[serde(default)]
+    elapsed_seconds: f64,
+}
+
+#[derive(Deserialize)]
+struct Diagnostic {
+    severity: String,
+    summary: String,
+    #[serde(default)]
+    detail: String,
+    #[serde(default)]
+    address: Option<String>,
+    #[serde(default)]
+    range: Option<Range>,
+}
+
+#[derive(Deserialize)]
+struct Range {
+    filename: String,
+    start: Position,
+}
+
+#[derive(Deserialize)]
+struct Position {
+    line: u64,
+}
+
+/// Reads one line; `None` when it says nothing that is passed on.
+pub(super) fn read_line(bytes: &[u8]) -> Option<Line> {
+    let progress = |text: String| Some(Line::Progress(text));
+    match serde_json::from_slice(bytes).ok()? {
+        Message::PlannedChange { change } => progress(format!("{}: to {}", change.resource.addr, change.action)),
+        Message::ResourceDrift { change } => {
+            progress(format!("{}: was changed outside ({})", change.resource.addr, change.action))
+        }
+        Message::ChangeSummary { changes: Summary { add, change, remove, operation } } => {
+            progress(format!("{operation}: {add} to add, {change} to change, {remove} to destroy"))
+                .filter(|_| operation != "apply")
+                .or_else(|| progress(format!("applied: {add} added, {change} changed, {remove} destroyed")))
+        }
+        Message::ApplyStart { hook } => progress(format!("{}: {} begins", hook.resource.addr, hook.action)),
+        Message::ApplyProgress { hook } => {
+            progress(format!("{}: {} still going on after {} s", hook.resource.addr, hook.action, hook.elapsed_seconds))
+        }
+        Message::ApplyComplete { hook } => {
+            progress(format!("{}: {} done in {} s", hook.resource.addr, hook.action, hook.elapsed_seconds))
+        }
+        Message::ApplyErrored { hook } => progress(format!("{}: {} failed", hook.resource.addr, hook.action)),
+        Message::Diagnostic { diagnostic } => Some(diagnostic.line()),
+        Message::Other => None,
+    }
+}
+
+impl Diagnostic {
+    fn line(self) -> Line {
+        let place = match (self.address, self.range) {
+            (Some(address), Some(range)) => format!(" ({address}, {}:{})", range.filename, range.start.line),
+            (Some(address), None) => format!(" ({address})"),
+            (None, Some(range)) => format!(" ({}:{})", range.filename, range.start.line),
+            (None, None) => String::new(),
+        };
+        let detail = format!("{}{place}", self.detail.trim());
+        if self.severity == "error" {
+            Line::Error { summary: self.summary, detail: detail.trim().to_owned() }
+        } else {
+            Line::Progress(format!("warning: {}: {detail}", self.summary))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lines as Terraform 1.11 prints them.
+    #[test]
+    fn lines_pass_on_what_is_not_secret() {
+        let hook = r#"{"resource":{"addr":"terraform_data.x"},"action":"create","id_key":"id","id_value":"s3cret","elapsed_seconds":2}"#;
+        let diagnostic = r#"{"severity":"error","summary":"Invalid value","detail":"Too long.","address":"a.b","range":{"filename":"main.tf","start":{"line":3,"column":1,"byte":0},"end":{"line":3,"column":9,"byte":8}}}"#;
+        let progress = |text: &str| Some(Line::Progress(text.to_owned()));
+        for (line, expected) in [
+            (format!(r#"{{"type":"apply_start","hook":{hook}}}"#), progress("terraform_data.x: create begins")),
+            (
+                format!(r#"{{"type":"apply_complete","@message":"[id=s3cret]","hook":{hook}}}"#),
+                progress("terraform_data.x: create done in 2 s"),
+            ),
+            (
+                r#"{"type":"change_summary","changes":{"add":1,"change":0,"import":0,"remove":2,"operation":"plan"}}"#
+                    .to_owned(),
+                progress("plan: 1 to add, 0 to change, 2 to destroy"),
+            ),
+            (
+                r#"{"type":"change_summary","changes":{"add":1,"change":0,"import":0,"remove":2,"operation":"apply"}}"#
+                    .to_owned(),
+                progress("applied: 1 added, 0 changed, 2 destroyed"),
+            ),
+            (r#"{"type":"outputs","outputs":{"password":{"sensitive":true,"value":"s3cret"}}}"#.to_owned(), None),
+            (r#"{"type":"provision_progress","hook":{"output":"s3cret"}}"#.to_owned(), None),
+            (r#"{"type":"something new"}"#.to_owned(), None),
+            ("not json".to_owned(), None),
+            (
+                format!(r#"{{"type":"diagnostic","diagnostic":{diagnostic}}}"#),
+                Some(Line::Error { summary: "Invalid value".into(), detail: "Too long. (a.b, main.tf:3)".into() }),
+            ),
+        ] {
+            assert_eq!(read_line(line.as_bytes()), expected, "{line}");
+        }
+    }
+}

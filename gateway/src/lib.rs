@@ -1,1 +1,127 @@
 //! launch-deploy-job, get-deploy-job-status and cancel-deploy-job: the only interface of production.
+//!
+//! It promises that one idempotency key is one job, however often and by however many it is asked for; that a launch
+//! that died anywhere is finished by the next one with that key; that nothing is stored for a request that a gate
+//! refuses; and that a job is closed for its worker only when that worker is provably dead. It answers with what may
+//! leave production, in pages of at most [`MAX_ANSWER`](manifest_schema::gateway::MAX_ANSWER) bytes.
+//!
+//! It decides gates 1 to 10 so that a refusal is quick, but nobody relies on it: the worker decides them again. It
+//! holds no key, signs nothing, never reads a saved plan, and takes nothing about itself from a request.
+//!
+//! The functions are those of AWS Lambda later: bytes in, bytes out ([`Gateway::handle`]). On one machine the CLI calls
+//! them in its own process.
+
+mod cancel;
+mod error;
+mod launch;
+mod launcher;
+mod settle;
+mod status;
+
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+
+use manifest_schema::Document;
+use records::case::Standpoint;
+use records::config::{GatewayConfig, LauncherConfig};
+use records::{Ambient, Sides};
+use store::{Location, Store};
+
+pub use error::GatewayError;
+pub use launcher::{Launcher, LauncherError, LocalLauncher, Surroundings};
+
+/// The three functions, over the two stores and a way to start workers.
+#[derive(Debug, Clone)]
+pub struct Gateway {
+    sides: Sides,
+    standpoint: Standpoint,
+    launcher: Launcher,
+    ambient: Ambient,
+}
+
+impl Gateway {
+    /// A gateway over open stores.
+    pub fn new(sides: Sides, standpoint: Standpoint, launcher: Launcher, ambient: Ambient) -> Self {
+        Self { sides, standpoint, launcher, ambient }
+    }
+
+    /// The gateway that a configuration file describes. Workers will have the environment of this process, as far as
+    /// [`Surroundings`] lets it through.
+    ///
+    /// # Errors
+    /// When the file can't be used, or a store can't be opened.
+    pub async fn open(config: &Path, ambient: Ambient) -> Result<Self, GatewayError> {
+        let GatewayConfig { artifacts, production, roots, place, launcher } = GatewayConfig::read(config)?;
+        let sides = Sides { artifacts: open(&artifacts).await?, production: open(&production).await? };
+        let launcher = match launcher {
+            LauncherConfig::Local { planner, deployer, logs } => {
+                let here = Surroundings::of_this_process();
+                Launcher::Local(LocalLauncher::new(here.find_worker(), planner, deployer, logs, here))
+            }
+        };
+        Ok(Self::new(sides, Standpoint { place, roots }, launcher, ambient))
+    }
+
+    /// Any of the functions: one JSON document in, one out.
+    ///
+    /// # Errors
+    /// As the function's own method.
+    pub async fn handle(&self, function: Function, request: &[u8]) -> Result<Vec<u8>, GatewayError> {
+        Ok(match function {
+            Function::LaunchDeployJob => self.launch(request).await?.to_bytes(),
+            Function::GetDeployJobStatus => self.status(request).await?.to_bytes(),
+            Function::CancelDeployJob => self.cancel(request).await?.to_bytes(),
+        })
+    }
+}
+
+async fn open(location: &str) -> Result<Store, GatewayError> {
+    let location: Location = location.parse()?;
+    Ok(Store::open(&location).await?)
+}
+
+/// What can be called from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Function {
+    /// [`Gateway::launch`].
+    LaunchDeployJob,
+    /// [`Gateway::status`].
+    GetDeployJobStatus,
+    /// [`Gateway::cancel`].
+    CancelDeployJob,
+}
+
+impl Function {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::LaunchDeployJob, Self::GetDeployJobStatus, Self::CancelDeployJob];
+
+    /// The function's name, in AWS and in messages.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::LaunchDeployJob => "launch-deploy-job",
+            Self::GetDeployJobStatus => "get-deploy-job-status",
+            Self::CancelDeployJob => "cancel-deploy-job",
+        }
+    }
+}
+
+impl fmt::Display for Function {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Text that names no function.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no function of the gateway: launch-deploy-job, get-deploy-job-status or cancel-deploy-job")]
+pub struct UnknownFunction(String);
+
+impl FromStr for Function {
+    type Err = UnknownFunction;
+
+    fn from_str(text: &str) -> Result<Self, UnknownFunction> {
+        let found = Self::ALL.into_iter().find(|function| function.as_str() == text);
+        found.ok_or_else(|| UnknownFunction(text.to_owned()))
+    }
+}

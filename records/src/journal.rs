@@ -64,23 +64,45 @@ impl Journal {
     /// [`RecordError::Lost`], or when the store can't be read or written, or the event can't happen now.
     pub async fn append(&mut self, happening: Happening) -> Result<(), RecordError> {
         let nonce = self.ambient.nonce();
+        self.append_as(happening, &nonce, |_| true).await.map(|_| ())
+    }
+
+    /// Appends an event only if the job then still is as `holds` wants it: `false` if it isn't. Of any number of callers
+    /// whose event makes the same condition false, one appends.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub async fn append_if(&mut self, happening: Happening, holds: impl Fn(&Job) -> bool) -> Result<bool, RecordError> {
+        let nonce = self.ambient.nonce();
+        self.append_as(happening, &nonce, holds).await
+    }
+
+    async fn append_as(
+        &mut self,
+        happening: Happening,
+        nonce: &str,
+        holds: impl Fn(&Job) -> bool,
+    ) -> Result<bool, RecordError> {
         loop {
+            if !holds(&self.job) {
+                return Ok(false);
+            }
             if self.job.ended().is_some() {
                 return Err(RecordError::Lost(self.job.id()));
             }
-            let event = self.next(happening.clone(), &nonce);
+            let event = self.next(happening.clone(), nonce);
             // What can't happen is refused before it is written.
             self.job.clone().take(&event)?;
             let key = Key::JobEvent(event.job, event.number);
             match self.store.create(&key, &event.to_bytes()).await? {
-                Creation::Created => return self.take(event),
+                Creation::Created => return self.take(event).map(|()| true),
                 Creation::Exists => {
                     let there = self.read(event.number).await?.ok_or(RecordError::Missing(key.to_string()))?;
                     let (ours, kind) = (there.writer == event.writer, there.writer.kind);
                     let other_worker = kind == WriterKind::Worker && there.writer.id != self.writer;
                     self.take(there)?;
                     if ours {
-                        return Ok(());
+                        return Ok(true);
                     }
                     if other_worker && self.kind == WriterKind::Worker {
                         return Err(RecordError::Lost(self.job.id()));

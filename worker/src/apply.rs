@@ -6,6 +6,7 @@ use manifest_schema::deployment::{DeploymentRecord, LeaseHolder, StepOutcome};
 use manifest_schema::gates::{Admission, AdmittedPlan};
 use manifest_schema::job::{Happening, JobOutcome};
 use manifest_schema::manifest::Step;
+use manifest_schema::plan::ServiceChange;
 use manifest_schema::statement::Outcome;
 use manifest_schema::storage::{Key, PlanFile};
 use manifest_schema::{Code, Digest, Document, Reason, Timestamp};
@@ -51,21 +52,26 @@ pub(crate) async fn run(session: &Session) -> Result<JobOutcome, Stop> {
 
     let (held, from) = take_lease(session).await?;
     let production = &session.sides().production;
-    let result = async {
+    let claimed = async {
         if let Some(dead) = from {
             record::write_missing(session, &dead).await?;
         }
-        let admission = claim(session).await?;
-        let done = steps(session, &admission, &prepared).await?;
-        record::write(session, &admission, &done).await?;
-        Ok(done)
+        claim(session, &prepared).await
     };
-    let result: Result<Done, Stop> = result.await;
-    // A job that another has closed must not touch what may be another's by now.
-    if !matches!(result, Err(Stop::Lost(_))) {
-        held.release(production).await?;
-    }
-    let done = result?;
+    let admission = match claimed.await {
+        Ok(admission) => admission,
+        // A job that another has closed must not touch what may be another's by now.
+        Err(Stop::Lost(why)) => return Err(Stop::Lost(why)),
+        Err(stop) => {
+            held.release(production).await?;
+            return Err(stop);
+        }
+    };
+    // From here on the lease is given back only once the record is written: if that fails, whoever takes the lease over
+    // writes it first.
+    let done = steps(session, &admission, &prepared).await?;
+    record::write(session, &admission, &done).await?;
+    held.release(production).await?;
     match done.stop {
         Some(stop) => Err(stop),
         None => Ok(crate::job_outcome(done.outcome)),
@@ -88,10 +94,7 @@ async fn check<'a>(
     }
     still_starts_from_what_runs(session, plan).await?;
     let cluster = LocalCluster::open(&session.config().cluster, &session.request().environment);
-    let services = cluster.changes(admission.manifest().manifest())?;
-    if services != approved.services {
-        return Err(Stop::refused(Code::PlanStale, "a service changed since the plan was made"));
-    }
+    let services = services_unchanged(&cluster, admission, plan)?;
     let mut prepared = Prepared { terraform: None, cluster };
     let mut changes = None;
     if let Some(root) = bundle {
@@ -106,6 +109,20 @@ async fn check<'a>(
         return Err(Stop::refused(Code::PlanEdited, "the saved plan does something else than what was approved"));
     }
     Ok(prepared)
+}
+
+/// The services' changes, which are still the planned ones.
+fn services_unchanged(
+    cluster: &LocalCluster,
+    admission: &Admission,
+    plan: &AdmittedPlan,
+) -> Result<Vec<ServiceChange>, Stop> {
+    let services = cluster.changes(admission.manifest().manifest())?;
+    if services == plan.summary().services {
+        Ok(services)
+    } else {
+        Err(Stop::refused(Code::PlanStale, "a service changed since the plan was made"))
+    }
 }
 
 fn planned(admission: &Admission) -> Result<&AdmittedPlan, Stop> {
@@ -160,11 +177,12 @@ async fn take_lease(session: &Session) -> Result<(Box<lease::Held>, Option<Box<r
 }
 
 /// Under the lease: decide again with everything read afresh, then claim the plan.
-async fn claim(session: &Session) -> Result<Admission, Stop> {
+async fn claim(session: &Session, prepared: &Prepared<'_>) -> Result<Admission, Stop> {
     session.may_go_on()?;
     let admission = session.decide().await?;
     let plan = planned(&admission)?;
     still_starts_from_what_runs(session, plan).await?;
+    services_unchanged(&prepared.cluster, &admission, plan)?;
     let statement = plan.statement().statement();
     let production = &session.sides().production;
     loop {
@@ -204,7 +222,7 @@ async fn steps(session: &Session, admission: &Admission, prepared: &Prepared<'_>
             Err(Stop::Lost(why)) => return Err(Stop::Lost(why)),
             Err(stop) => {
                 outcomes[index] = StepOutcome::Failed;
-                let reason = Reason::new(code_of(&stop), stop.to_string());
+                let reason = reason_of(&stop);
                 session.say(Happening::StepFailed { step: number, reason }).await?;
                 return ended(outcomes, stop, started_at);
             }
@@ -213,20 +231,24 @@ async fn steps(session: &Session, admission: &Admission, prepared: &Prepared<'_>
     Ok(Done { outcome: Outcome::Succeeded, steps: outcomes, stop: None, started_at })
 }
 
+/// Steps were begun, so this is no refusal any more, whatever stopped it.
 fn ended(steps: Vec<StepOutcome>, stop: Stop, started_at: Timestamp) -> Result<Done, Stop> {
-    let outcome = match stop {
+    let (outcome, stop) = match stop {
         Stop::Lost(_) => return Err(stop),
-        Stop::Cancelled(_) => Outcome::Cancelled,
-        Stop::Refused(_) | Stop::Failed(_) => Outcome::Failed,
+        Stop::Cancelled(_) => (Outcome::Cancelled, stop),
+        Stop::Refused(_) | Stop::Failed(_) => (Outcome::Failed, Stop::Failed(reason_of(&stop))),
     };
     Ok(Done { outcome, steps, stop: Some(stop), started_at })
 }
 
-fn code_of(stop: &Stop) -> Code {
+fn reason_of(stop: &Stop) -> Reason {
     match stop {
-        Stop::Refused(reasons) => reasons.first().map_or(Code::WorkerFailed, |reason| reason.code),
-        Stop::Failed(reason) | Stop::Cancelled(reason) => reason.code,
-        Stop::Lost(_) => Code::WorkerDied,
+        Stop::Refused(reasons) => {
+            let code = reasons.first().map_or(Code::WorkerFailed, |reason| reason.code);
+            Reason::new(code, stop.to_string())
+        }
+        Stop::Failed(reason) | Stop::Cancelled(reason) => reason.clone(),
+        Stop::Lost(why) => Reason::new(Code::WorkerDied, why),
     }
 }
 

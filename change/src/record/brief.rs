@@ -1,0 +1,64 @@
+use manifest_schema::names::ServiceName;
+use manifest_schema::plan::{Finding, PlanSummary, ResourceAction, TerraformChanges};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What a plan would do, as short as a ticket wants it. The plan summary has the details.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct PlanInBrief {
+    /// How many resources change, and how; absent without a Terraform step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<ResourceCounts>,
+    /// The services that change, in the order of the steps.
+    pub services: Vec<ServiceName>,
+    /// Every risk found, whatever the trust policy suppresses.
+    pub findings: Vec<Finding>,
+}
+
+/// How many resources change, and how.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct ResourceCounts {
+    /// Made.
+    pub create: u64,
+    /// Changed in place.
+    pub update: u64,
+    /// Destroyed and made anew, in either order.
+    pub replace: u64,
+    /// Destroyed.
+    pub delete: u64,
+    /// Dropped from the state without being destroyed.
+    pub forget: u64,
+    /// Data sources read during the apply.
+    pub read: u64,
+    /// Found to differ from the state.
+    pub drifted: u64,
+}
+
+impl From<&PlanSummary> for PlanInBrief {
+    fn from(summary: &PlanSummary) -> Self {
+        Self {
+            resources: summary.terraform.as_ref().map(ResourceCounts::from),
+            services: summary.services.iter().map(|service| service.service.clone()).collect(),
+            findings: summary.findings.clone(),
+        }
+    }
+}
+
+impl From<&TerraformChanges> for ResourceCounts {
+    fn from(terraform: &TerraformChanges) -> Self {
+        let mut counts = Self { drifted: terraform.drift.len() as u64, ..Self::default() };
+        for change in &terraform.changes {
+            *match change.action {
+                ResourceAction::Create => &mut counts.create,
+                ResourceAction::Update => &mut counts.update,
+                ResourceAction::DeleteCreate | ResourceAction::CreateDelete => &mut counts.replace,
+                ResourceAction::Delete => &mut counts.delete,
+                ResourceAction::Forget => &mut counts.forget,
+                ResourceAction::Read => &mut counts.read,
+            } += 1;
+        }
+        counts
+    }
+}

@@ -126,6 +126,7 @@ enum Voter {
 #[derive(Default)]
 struct Reviewed {
     bot_is_clear: bool,
+    /// In lower case: forges don't tell `Alice` from `alice`, and neither may who writes a policy.
     authors: BTreeSet<String>,
 }
 
@@ -192,7 +193,7 @@ impl Asked<'_> {
             by.extend(review.signers().iter().map(|key| *key.as_bytes()));
             reviewed.bot_is_clear &= said.verdict == ReviewVerdict::Approve;
             match self.authors(said.authors) {
-                Ok(authors) => reviewed.authors.extend(authors),
+                Ok(authors) => reviewed.authors.extend(authors.iter().map(|identity| identity.to_lowercase())),
                 Err(reason) => reasons.0.push(reason),
             }
         }
@@ -314,7 +315,8 @@ impl Asked<'_> {
         match &vote.voter {
             Voter::Person(person) => {
                 let identities = self.policy.approvers.get(person).map_or(&[][..], |entry| entry.identities.as_slice());
-                if let Some(identity) = identities.iter().find(|identity| review.authors.contains(*identity)) {
+                let wrote = |identity: &&String| review.authors.contains(&identity.to_lowercase());
+                if let Some(identity) = identities.iter().find(wrote) {
                     problems.add(Code::ApprovalByAuthor, format!("{who} is by an author of the change ({identity})"));
                 }
             }

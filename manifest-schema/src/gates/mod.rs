@@ -186,8 +186,10 @@ pub fn decide(case: &Case) -> Result<Admission, Vec<Reason>> {
         Action::Apply => {
             if let Some(environment) = &environment {
                 let asked = approval::Asked { case, request: &request, policy: policy.policy(), environment };
-                let decided = approval::decide(&asked, manifest.as_ref(), &gates7to9, &mut reasons);
+                let mut gate10 = Reasons::default();
+                let decided = approval::decide(&asked, manifest.as_ref(), &gates7to9, &mut gate10);
                 reasons.0.extend(gates7to9.unlifted(decided.lifts));
+                reasons.0.extend(gate10.0);
                 approved = Some(decided);
             }
         }

@@ -5,7 +5,7 @@ mod fold;
 mod id;
 mod request;
 
-pub use event::{Event, Happening, JobOutcome, TaskId, Writer, WriterKind};
+pub use event::{Event, Happening, JobEventSchema, JobOutcome, TaskId, Writer, WriterKind};
 pub use fold::{FoldError, Job, Phase, StepState};
 pub use id::{JobId, JobIdError};
-pub use request::{Action, Asked, JobRequest, LaunchRequest};
+pub use request::{Action, Asked, JobRequest, JobRequestSchema, LaunchRequest, LaunchRequestSchema};

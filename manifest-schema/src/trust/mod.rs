@@ -3,8 +3,8 @@
 mod chain;
 mod policy;
 
-pub use chain::{ChainError, PinnedRoots, SignedPolicy, TrustRecord, TrustedPolicy};
+pub use chain::{ChainError, PinnedRoots, SignedPolicy, TrustRecord, TrustRecordSchema, TrustedPolicy};
 pub use policy::{
     ApprovalRules, EnvironmentPolicy, EvidenceRule, Freeze, Person, ProjectPolicy, Role, Roles, SourceRule,
-    Suppression, TerraformRules, TrustPolicy,
+    Suppression, TerraformRules, TrustPolicy, TrustPolicySchema,
 };

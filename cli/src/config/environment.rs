@@ -1,0 +1,211 @@
+//! An environment, as flags, variables and `airlock.toml` mean it together.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::Args;
+use manifest_schema::names::EnvironmentName;
+use store::Location;
+
+use super::{EnvironmentConfig, FILE_NAME, Project};
+use crate::env;
+use crate::exit::{Failure, OrFail as _};
+
+/// Which environment, and what of it is elsewhere than `airlock.toml` says.
+#[derive(Debug, Default, Args)]
+pub(crate) struct EnvironmentArgs {
+    /// The environment; needed if airlock.toml names several.
+    #[arg(long, value_name = "NAME", env = env::ENVIRONMENT, hide_env_values = true)]
+    pub(crate) environment: Option<EnvironmentName>,
+    /// The artifacts store: a directory, file:///path or s3://bucket/prefix.
+    #[arg(long, value_name = "STORE", env = env::ARTIFACTS, hide_env_values = true)]
+    pub(crate) store: Option<Location>,
+}
+
+/// Where builds go.
+#[derive(Debug, Clone)]
+pub(crate) struct Environment {
+    name: Option<EnvironmentName>,
+    artifacts: Option<Location>,
+    gateway: Option<String>,
+    production: Option<PathBuf>,
+    changes: Option<PathBuf>,
+}
+
+/// The way into production.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Gateway {
+    /// On this machine.
+    Local {
+        /// The directory that stands in for the production account; `config/` in it has the configuration.
+        production: PathBuf,
+    },
+}
+
+impl Environment {
+    /// Puts flags over variables over the file.
+    ///
+    /// # Errors
+    /// When an environment is named that the file doesn't have, or none is named and there are several.
+    pub(crate) fn resolve(project: Option<&Project>, arguments: &EnvironmentArgs) -> Result<Self, Failure> {
+        let (name, found) = match project {
+            Some(project) => choose(project, arguments.environment.as_ref())?,
+            None => (arguments.environment.clone(), EnvironmentConfig::default()),
+        };
+        let path = |variable: &str, configured: Option<PathBuf>| -> anyhow::Result<Option<PathBuf>> {
+            Ok(env::get(variable)?.map(PathBuf::from).or(configured))
+        };
+        Ok(Self {
+            name,
+            artifacts: arguments.store.clone().or(found.artifacts),
+            gateway: env::get(env::GATEWAY)?.or(found.gateway),
+            production: path(env::PRODUCTION, found.production)?,
+            changes: path(env::CHANGES, found.changes)?,
+        })
+    }
+
+    /// Its name.
+    ///
+    /// # Errors
+    /// When none was chosen.
+    pub(crate) fn name(&self) -> Result<&EnvironmentName, Failure> {
+        let missing = format!("no environment is named: {FILE_NAME} has no [environments.NAME]");
+        self.name.as_ref().context(missing).or_hint("run `airlock init`, or name one with --environment")
+    }
+
+    /// The artifacts store.
+    ///
+    /// # Errors
+    /// When nothing names it.
+    pub(crate) fn artifacts(&self) -> Result<&Location, Failure> {
+        self.artifacts_if_any().context("no artifacts store is named").or_hint(format!(
+            "name one with --store or {}, or as `artifacts` of the environment in {FILE_NAME}",
+            env::ARTIFACTS
+        ))
+    }
+
+    /// The artifacts store, if something names it.
+    pub(crate) fn artifacts_if_any(&self) -> Option<&Location> {
+        self.artifacts.as_ref()
+    }
+
+    /// The way into production.
+    ///
+    /// # Errors
+    /// When nothing names it, or it is of a kind that this version doesn't have.
+    pub(crate) fn gateway(&self) -> Result<Gateway, Failure> {
+        let stated = self.gateway.as_deref().context("no gateway is named").or_hint(format!(
+            "name it with {} or as `gateway` of the environment in {FILE_NAME}; `airlock init` sets up a local one",
+            env::GATEWAY
+        ))?;
+        if stated.starts_with("lambda:") {
+            let problem = anyhow::anyhow!("the gateway {stated} can't be used: this version reaches local ones only");
+            return Err(problem).or_hint("use `gateway = \"local\"` with `production = \"DIR\"`");
+        } else if stated != "local" {
+            let problem = anyhow::anyhow!("{stated:?} is not a gateway: expected \"local\" or \"lambda:…\"");
+            return Err(problem.into());
+        }
+        let production = self.production.clone().context("the local gateway needs a production directory");
+        let production = production.or_hint(format!(
+            "name it with {} or as `production` of the environment in {FILE_NAME}",
+            env::PRODUCTION
+        ))?;
+        Ok(Gateway::Local { production })
+    }
+
+    /// Where changes are kept without a tracker.
+    ///
+    /// # Errors
+    /// When nothing names it.
+    #[allow(dead_code, reason = "for the commands that ask for approval")]
+    pub(crate) fn changes(&self) -> Result<&Path, Failure> {
+        self.changes
+            .as_deref()
+            .context("no directory for changes is named")
+            .or_hint(format!("name it with {} or as `changes` of the environment in {FILE_NAME}", env::CHANGES))
+    }
+}
+
+/// The environment that is meant, with its paths as seen from the current directory.
+fn choose(
+    project: &Project,
+    wanted: Option<&EnvironmentName>,
+) -> Result<(Option<EnvironmentName>, EnvironmentConfig), Failure> {
+    let environments = &project.config.environments;
+    let known = environments.keys().map(EnvironmentName::as_str).collect::<Vec<_>>().join(", ");
+    let name = match (wanted, environments.len()) {
+        (Some(name), _) => name,
+        (None, 0) => return Ok((None, EnvironmentConfig::default())),
+        (None, 1) => environments.keys().next().context("there is one environment")?,
+        (None, _) => {
+            let problem = format!("{} names several environments: {known}", project.path.display());
+            return Err(Failure::usage(problem).hint(format!("choose one with --environment or {}", env::ENVIRONMENT)));
+        }
+    };
+    let Some(found) = environments.get(name) else {
+        if environments.is_empty() {
+            return Ok((Some(name.clone()), EnvironmentConfig::default()));
+        }
+        return Err(Failure::from(anyhow::anyhow!("{} has no environment {name}", project.path.display()))
+            .hint(format!("it has: {known}")));
+    };
+    let relative = |path: &PathBuf| project.resolve(path);
+    let artifacts = found.artifacts.as_ref().map(|location| match location {
+        Location::Directory(path) => Location::Directory(project.resolve(path)),
+        Location::S3(_) => location.clone(),
+    });
+    let resolved = EnvironmentConfig {
+        artifacts,
+        gateway: found.gateway.clone(),
+        production: found.production.as_ref().map(relative),
+        changes: found.changes.as_ref().map(relative),
+    };
+    Ok((Some(name.clone()), resolved))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    fn project(text: &str) -> Project {
+        let config = Config::parse(&format!("project = \"hello\"\n{text}")).unwrap();
+        Project { path: "sub/airlock.toml".into(), directory: "sub".into(), config }
+    }
+
+    fn resolve(text: &str, name: Option<&str>) -> Result<Environment, Failure> {
+        let environment = name.map(|name| name.parse().unwrap());
+        Environment::resolve(Some(&project(text)), &EnvironmentArgs { environment, store: None })
+    }
+
+    const LOCAL: &str = "[environments.a]\nartifacts = \"store\"\ngateway = \"local\"\nproduction = \"production\"\n";
+
+    #[test]
+    fn paths_are_relative_to_the_file() {
+        let environment = resolve(LOCAL, None).unwrap();
+        assert_eq!(environment.name().unwrap().as_str(), "a");
+        assert_eq!(environment.artifacts().unwrap().to_string(), "sub/store");
+        assert_eq!(environment.gateway().unwrap(), Gateway::Local { production: "sub/production".into() });
+    }
+
+    #[test]
+    fn a_flag_is_over_the_file() {
+        let store = Some("elsewhere".parse().unwrap());
+        let environment =
+            Environment::resolve(Some(&project(LOCAL)), &EnvironmentArgs { environment: None, store }).unwrap();
+        assert_eq!(environment.artifacts().unwrap().to_string(), "elsewhere");
+    }
+
+    #[test]
+    fn what_is_missing_or_ambiguous_is_told() {
+        let two = "[environments.a]\n[environments.b]\n";
+        assert!(resolve(two, None).unwrap_err().message().contains("a, b"));
+        assert!(resolve(two, Some("c")).unwrap_err().message().contains("no environment c"));
+        assert!(resolve("", None).unwrap().name().is_err());
+        assert!(resolve(two, Some("a")).unwrap().artifacts().unwrap_err().message().contains("no artifacts store"));
+        let lambda = "[environments.a]\ngateway = \"lambda:arn\"\n";
+        assert!(resolve(lambda, None).unwrap().gateway().unwrap_err().message().contains("local ones only"));
+        let typo = "[environments.a]\ngateway = \"locl\"\n";
+        assert!(resolve(typo, None).unwrap().gateway().unwrap_err().message().contains("not a gateway"));
+    }
+}

@@ -1,0 +1,235 @@
+//! The words of `airlock.toml`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use manifest_schema::names::{ArtifactName, EnvironmentName, ProjectName, ServiceName};
+use serde::Deserialize;
+use store::Location;
+
+/// The whole file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Config {
+    /// What is built.
+    pub(crate) project: ProjectName,
+    /// Raised when the CI job that numbers builds is made anew.
+    #[serde(default)]
+    pub(crate) epoch: u32,
+    /// What a build makes.
+    #[serde(default)]
+    pub(crate) artifacts: BTreeMap<ArtifactName, ArtifactConfig>,
+    /// What is done with it, in order.
+    #[serde(default)]
+    pub(crate) deploy: Vec<StepConfig>,
+    /// Reports about the build.
+    #[serde(default)]
+    pub(crate) evidence: Vec<EvidenceConfig>,
+    /// Repositories that go into the build beside this one.
+    #[serde(default)]
+    pub(crate) sources: Vec<SourceConfig>,
+    /// Where builds go.
+    #[serde(default)]
+    pub(crate) environments: BTreeMap<EnvironmentName, EnvironmentConfig>,
+}
+
+/// One `[artifacts.NAME]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", try_from = "ArtifactFields")]
+pub(crate) struct ArtifactConfig {
+    /// How it is packed.
+    pub(crate) kind: PackKind,
+    /// Where it is.
+    pub(crate) path: PathBuf,
+}
+
+/// How an artifact is packed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum PackKind {
+    /// One file of this media type.
+    File(Option<String>),
+    /// A directory of files.
+    Directory,
+    /// An OCI image layout.
+    Image,
+    /// A Terraform root module.
+    Terraform,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct ArtifactFields {
+    kind: KindWord,
+    path: PathBuf,
+    media_type: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum KindWord {
+    File,
+    Directory,
+    Image,
+    Terraform,
+}
+
+impl TryFrom<ArtifactFields> for ArtifactConfig {
+    type Error = &'static str;
+
+    fn try_from(ArtifactFields { kind, path, media_type }: ArtifactFields) -> Result<Self, Self::Error> {
+        let kind = match (kind, media_type) {
+            (KindWord::File, media_type) => PackKind::File(media_type),
+            (KindWord::Directory, None) => PackKind::Directory,
+            (KindWord::Image, None) => PackKind::Image,
+            (KindWord::Terraform, None) => PackKind::Terraform,
+            (KindWord::Directory | KindWord::Image | KindWord::Terraform, Some(_)) => {
+                return Err("media-type is for artifacts of kind \"file\"; the others have their own");
+            }
+        };
+        Ok(Self { kind, path })
+    }
+}
+
+/// One `[[deploy]]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "StepFields")]
+pub(crate) enum StepConfig {
+    /// Plan and apply a Terraform artifact.
+    Terraform {
+        /// The artifact.
+        artifact: ArtifactName,
+        /// Its input variables.
+        variables: BTreeMap<String, VariableConfig>,
+    },
+    /// Make a service run images.
+    Service {
+        /// The service.
+        service: ServiceName,
+        /// Container → image artifact.
+        containers: BTreeMap<ServiceName, ArtifactName>,
+    },
+}
+
+/// A Terraform input variable.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged, expecting = "expected a text, or { digest-of = \"artifact\" }")]
+pub(crate) enum VariableConfig {
+    /// A fixed text.
+    Text(String),
+    /// The digest of an artifact.
+    DigestOf(DigestOf),
+}
+
+/// `{ digest-of = "artifact" }`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct DigestOf {
+    /// The artifact.
+    pub(crate) digest_of: ArtifactName,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct StepFields {
+    terraform: Option<ArtifactName>,
+    variables: Option<BTreeMap<String, VariableConfig>>,
+    service: Option<ServiceName>,
+    containers: Option<BTreeMap<ServiceName, ArtifactName>>,
+}
+
+impl TryFrom<StepFields> for StepConfig {
+    type Error = &'static str;
+
+    fn try_from(fields: StepFields) -> Result<Self, Self::Error> {
+        let StepFields { terraform, variables, service, containers } = fields;
+        match (terraform, service, containers) {
+            (Some(artifact), None, None) => Ok(Self::Terraform { artifact, variables: variables.unwrap_or_default() }),
+            (None, Some(service), Some(containers)) if variables.is_none() => Ok(Self::Service { service, containers }),
+            _ => Err("a step is terraform = \"artifact\" with variables, or service = \"name\" with containers"),
+        }
+    }
+}
+
+/// One `[[evidence]]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct EvidenceConfig {
+    /// Its name in the manifest.
+    pub(crate) name: ArtifactName,
+    /// What it reports on, as the trust policy names it.
+    pub(crate) kind: String,
+    /// The report.
+    pub(crate) path: PathBuf,
+    /// Its media type.
+    pub(crate) media_type: String,
+}
+
+/// One `[[sources]]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct SourceConfig {
+    /// Where it is checked out.
+    pub(crate) path: PathBuf,
+    /// What the manifest calls it, instead of where it was cloned from.
+    pub(crate) uri: Option<String>,
+}
+
+/// One `[environments.NAME]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct EnvironmentConfig {
+    /// The artifacts store.
+    pub(crate) artifacts: Option<Location>,
+    /// `local`, or `lambda:…`.
+    pub(crate) gateway: Option<String>,
+    /// The production directory of a local gateway.
+    pub(crate) production: Option<PathBuf>,
+    /// Where changes are kept without a tracker.
+    pub(crate) changes: Option<PathBuf>,
+}
+
+impl Config {
+    /// Reads the text of a file.
+    ///
+    /// # Errors
+    /// With the line, if it is known, and what is wrong there.
+    pub(crate) fn parse(text: &str) -> Result<Self, (Option<usize>, String)> {
+        toml::from_str(text).map_err(|error| {
+            let line = error.span().map(|span| 1 + text[..span.start.min(text.len())].matches('\n').count());
+            (line, error.message().trim().replace('\n', "; "))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_is_read() {
+        let config = Config::parse(include_str!("../../../examples/hello/airlock.toml")).unwrap();
+        assert_eq!((config.project.as_str(), config.epoch), ("hello", 0));
+        assert_eq!((config.artifacts.len(), config.deploy.len()), (3, 2));
+    }
+
+    #[test]
+    fn mistakes_are_told_with_their_line() {
+        for (text, line, message) in [
+            ("project = \"Hello\"", 1, "not a project name"),
+            ("project = \"a\"\nprojct = 1", 2, "unknown field `projct`"),
+            ("project = \"a\"\n[artifacts.x]\nkind = \"tar\"\npath = \"p\"", 3, "unknown variant `tar`"),
+            ("project = \"a\"\n[artifacts.x]\nkind = \"image\"\npath = \"p\"\nmedia-type = \"a/b\"", 2, "media-type"),
+            ("project = \"a\"\n[[deploy]]\nvariables = {}", 2, "a step is terraform"),
+            ("project = \"a\"\n[[deploy]]\nterraform = \"t\"\nvariables = { x = 1 }", 4, "expected a text"),
+            ("project = \"a\"\nproject = \"b\"", 2, "duplicate key"),
+            ("epoch = 1", 1, "missing field `project`"),
+            ("project = \"a\"\n[environments.p]\nartifacts = \"s4://x\"", 3, "not a store's location"),
+            ("project = \"a\"\nepoch = -1", 2, "-1"),
+            ("project =", 1, ""),
+        ] {
+            let (found, problem) = Config::parse(text).unwrap_err();
+            assert_eq!(found, Some(line), "{text:?}: {problem}");
+            assert!(problem.contains(message), "{text:?}: {problem}");
+        }
+    }
+}

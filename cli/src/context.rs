@@ -1,0 +1,99 @@
+//! What every command is given: where it runs, how it talks, what time it is.
+
+use std::future::Future;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::Args;
+use records::Ambient;
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{self, Environment, EnvironmentArgs, Project};
+use crate::env;
+use crate::exit::Failure;
+use crate::output::{ColorChoice, Format, Output};
+
+/// The flags of every command.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct GlobalArgs {
+    /// How answers are written to standard output.
+    #[arg(long, global = true, value_enum, default_value = "text", value_name = "FORMAT")]
+    #[arg(env = env::FORMAT, hide_env_values = true)]
+    pub(crate) format: Format,
+    /// Say nothing on standard error but warnings and errors.
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+    /// When to use colours; NO_COLOR is honoured.
+    #[arg(long, global = true, value_enum, default_value = "auto", value_name = "WHEN")]
+    pub(crate) color: ColorChoice,
+    /// The configuration file, instead of airlock.toml here or in a directory above.
+    #[arg(long, global = true, value_name = "FILE", env = env::CONFIG, hide_env_values = true)]
+    pub(crate) config: Option<PathBuf>,
+    /// Run as if started in this directory.
+    #[arg(short = 'C', global = true, value_name = "DIR")]
+    pub(crate) directory: Option<PathBuf>,
+}
+
+/// What every command is given.
+pub(crate) struct Context {
+    /// Standard output and standard error.
+    pub(crate) out: Output,
+    /// The clock and the random source.
+    pub(crate) ambient: Ambient,
+    config: Option<PathBuf>,
+    directory: Option<PathBuf>,
+}
+
+impl Context {
+    /// Made once, in `main`.
+    pub(crate) fn new(arguments: GlobalArgs, ambient: Ambient) -> Self {
+        let GlobalArgs { format, quiet, color, config, directory } = arguments;
+        Self { out: Output::new(format, quiet, color), ambient, config, directory }
+    }
+
+    /// Goes to the directory that `-C` names and starts logging.
+    pub(crate) fn enter(&self) -> anyhow::Result<()> {
+        if let Some(directory) = &self.directory {
+            std::env::set_current_dir(directory).with_context(|| format!("can't enter {}", directory.display()))?;
+        }
+        let filter = env::get(env::LOG)?.unwrap_or_else(|| "warn".to_owned());
+        let filter = EnvFilter::builder().parse(filter).with_context(|| format!("{} can't be read", env::LOG))?;
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr)
+            .with_ansi(self.out.paint_err().is_on())
+            .init();
+        Ok(())
+    }
+
+    /// Reads airlock.toml.
+    ///
+    /// # Errors
+    /// When there is none, or it can't be used.
+    pub(crate) fn project(&self) -> Result<Project, Failure> {
+        config::load(self.config.as_deref())
+    }
+
+    /// Reads airlock.toml; `None` if there is none and none was asked for.
+    ///
+    /// # Errors
+    /// When it can't be used.
+    pub(crate) fn project_if_any(&self) -> Result<Option<Project>, Failure> {
+        config::load_if_any(self.config.as_deref())
+    }
+
+    /// The environment that flags, variables and airlock.toml mean together.
+    ///
+    /// # Errors
+    /// When there is none, or several and none was chosen.
+    pub(crate) fn environment(&self, arguments: &EnvironmentArgs) -> Result<Environment, Failure> {
+        Environment::resolve(self.project_if_any()?.as_ref(), arguments)
+    }
+
+    /// Runs what needs a store. Commands that don't never start the machinery for it.
+    pub(crate) fn block_on<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.context("can't start the asynchronous runtime")?.block_on(work)
+    }
+}

@@ -1,0 +1,280 @@
+//! How the program ends: the exit codes that scripts rely on, and what is said when something went wrong.
+
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use manifest_schema::{Code, Reason};
+use records::RecordError;
+use serde_json::json;
+use store::StoreError;
+
+use crate::env;
+use crate::output::{Output, Paint, plain, wrap};
+
+/// The exit codes, fixed by the design.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Exit {
+    /// Done.
+    Done = 0,
+    /// Failed.
+    Failed = 1,
+    /// The command line makes no sense.
+    Usage = 2,
+    /// A verification refused.
+    Refused = 3,
+    /// Not approved: a person is needed.
+    NotApproved = 4,
+    /// The job failed, was cancelled, or was rolled back.
+    #[allow(dead_code, reason = "for the commands that follow a job")]
+    JobFailed = 5,
+    /// Waited long enough; the job goes on.
+    #[allow(dead_code, reason = "for the commands that follow a job")]
+    TimedOut = 6,
+    /// Temporarily unavailable: the same call may succeed later.
+    Unavailable = 7,
+}
+
+impl Exit {
+    /// The stable name in JSON.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Usage => "usage",
+            Self::Refused => "refused",
+            Self::NotApproved => "not-approved",
+            Self::JobFailed => "job-failed",
+            Self::TimedOut => "timed-out",
+            Self::Unavailable => "unavailable",
+        }
+    }
+
+    /// The exit code of a refusal: whether a person, time, or neither can help.
+    pub(crate) fn of_refusal(reasons: &[Reason]) -> Self {
+        let needs_person = |reason: &Reason| {
+            let code = reason.code.as_str();
+            code.starts_with("approval.") || code.starts_with("review.")
+        };
+        if reasons.is_empty() {
+            Self::Refused
+        } else if reasons.iter().all(needs_person) {
+            Self::NotApproved
+        } else if reasons.iter().all(|reason| reason.code == Code::LeaseHeld) {
+            Self::Unavailable
+        } else {
+            Self::Refused
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Why a command could not do what it was asked.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    exit: Exit,
+    error: anyhow::Error,
+    reasons: Vec<Reason>,
+    hint: Option<String>,
+}
+
+impl Failure {
+    /// A failure with an exit code of its own.
+    pub(crate) fn new(exit: Exit, error: impl Into<anyhow::Error>) -> Self {
+        Self { exit, error: error.into(), reasons: Vec::new(), hint: None }
+    }
+
+    /// The command line asks for something that makes no sense.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, anyhow::Error::msg(message.into()))
+    }
+
+    /// A refusal for these reasons; its exit code follows from them.
+    pub(crate) fn refused(message: impl Into<String>, reasons: Vec<Reason>) -> Self {
+        let exit = Exit::of_refusal(&reasons);
+        Self { reasons, ..Self::new(exit, anyhow::Error::msg(message.into())) }
+    }
+
+    /// What a person can do about it.
+    #[must_use]
+    pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+
+    /// The message without its causes.
+    #[cfg(test)]
+    pub(crate) fn message(&self) -> String {
+        self.error.to_string()
+    }
+
+    /// Tells people, and with `--format json` also programs.
+    pub(crate) fn report(&self, out: &Output) -> Exit {
+        out.raw_error(&self.text(out.paint_err(), out.width()));
+        if out.is_json() {
+            // Nothing is left to tell if standard output fails, too.
+            let _ = out.json(&self.json());
+        }
+        self.exit
+    }
+
+    fn text(&self, paint: Paint, width: Option<usize>) -> String {
+        let mut text = String::new();
+        let mut line = |label: &str, message: &str| {
+            let indent = if text.is_empty() { 0 } else { 2 };
+            let body = wrap(&format!("{label}: {}", plain(message)), width, indent, indent + 2);
+            let painted = paint.label(label);
+            let _ = writeln!(text, "{}", body.replacen(label, &painted, 1));
+        };
+        let causes = causes(&self.error);
+        for (label, message) in ["error"].into_iter().chain(std::iter::repeat("cause")).zip(&causes) {
+            line(label, message);
+        }
+        for reason in &self.reasons {
+            line("reason", &reason.to_string());
+        }
+        if let Some(hint) = self.hint.clone().or_else(|| self.advice()) {
+            line("hint", &hint);
+        }
+        text
+    }
+
+    /// The advice that comes with the first reason code, when the command has none of its own.
+    fn advice(&self) -> Option<String> {
+        let code = self.reasons.first()?.code;
+        Some(format!("{} More: airlock explain {code}", code.advice()))
+    }
+
+    fn json(&self) -> serde_json::Value {
+        let causes = causes(&self.error);
+        let reasons: Vec<_> =
+            self.reasons.iter().map(|r| json!({ "code": r.code.as_str(), "message": r.message })).collect();
+        json!({ "error": {
+            "code": self.exit.name(),
+            "exit": self.exit as u8,
+            "message": causes.first(),
+            "causes": causes.get(1..).unwrap_or_default(),
+            "reasons": reasons,
+            "hint": self.hint.clone().or_else(|| self.advice()),
+        }})
+    }
+}
+
+/// The messages of an error and of what caused it, without those that the one before already quotes.
+fn causes(error: &anyhow::Error) -> Vec<String> {
+    let mut messages: Vec<String> = Vec::new();
+    for cause in error.chain() {
+        let message = cause.to_string();
+        if !messages.last().is_some_and(|last| last.contains(&message)) {
+            messages.push(message);
+        }
+    }
+    messages
+}
+
+/// Any error is exit code 1, except those of a store that may work again by itself.
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        let error = error.into();
+        let temporary = error.chain().any(|cause| {
+            cause.downcast_ref::<StoreError>().is_some_and(StoreError::is_temporary)
+                || cause.downcast_ref::<RecordError>().is_some_and(RecordError::is_temporary)
+        });
+        Self::new(if temporary { Exit::Unavailable } else { Exit::Failed }, error)
+    }
+}
+
+/// Adds a hint, or another exit code, to whatever went wrong.
+pub(crate) trait OrFail<T> {
+    /// What a person can do about it.
+    fn or_hint(self, hint: impl Into<String>) -> Result<T, Failure>;
+}
+
+impl<T, E: Into<Failure>> OrFail<T> for Result<T, E> {
+    fn or_hint(self, hint: impl Into<String>) -> Result<T, Failure> {
+        self.map_err(|error| error.into().hint(hint))
+    }
+}
+
+/// Prints what clap has to say: help and version, or what is wrong with the command line.
+pub(crate) fn usage(error: &clap::Error, arguments: &[OsString]) -> Exit {
+    // A closed standard output is no reason to fail.
+    let _ = error.print();
+    if !error.use_stderr() {
+        return Exit::Done;
+    }
+    if wants_json(arguments) {
+        let rendered = error.render().to_string();
+        let message = rendered.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        let failure = Failure::usage(message);
+        let _ = Output::for_programs().json(&failure.json());
+    }
+    Exit::Usage
+}
+
+/// Whether the answer should be JSON, judged without a command line that can be parsed.
+fn wants_json(arguments: &[OsString]) -> bool {
+    let mut arguments = arguments.iter().map(|argument| argument.to_string_lossy()).peekable();
+    while let Some(argument) = arguments.next() {
+        if argument == "--format" {
+            return arguments.peek().is_some_and(|value| value == "json");
+        } else if let Some(value) = argument.strip_prefix("--format=") {
+            return value == "json";
+        }
+    }
+    env::get(env::FORMAT).ok().flatten().is_some_and(|value| value == "json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reasons(codes: &[Code]) -> Vec<Reason> {
+        codes.iter().map(|code| Reason::new(*code, "why")).collect()
+    }
+
+    #[test]
+    fn a_refusal_exits_with_what_can_help() {
+        for (codes, exit) in [
+            (vec![Code::ApprovalMissing, Code::ReviewMissing], Exit::NotApproved),
+            (vec![Code::LeaseHeld], Exit::Unavailable),
+            (vec![Code::LeaseHeld, Code::ApprovalMissing], Exit::Refused),
+            (vec![Code::BlobMismatch], Exit::Refused),
+            (vec![], Exit::Refused),
+        ] {
+            assert_eq!(Exit::of_refusal(&reasons(&codes)), exit, "{codes:?}");
+        }
+    }
+
+    #[test]
+    fn a_store_that_may_work_again_is_told_apart() {
+        let io = |code: rustix::io::Errno| StoreError::Io {
+            store: "s".to_owned(),
+            action: "read",
+            key: "k".to_owned(),
+            source: code.into(),
+        };
+        let exit = |error: anyhow::Error| Failure::from(error).exit;
+        assert_eq!(exit(anyhow::Error::new(io(rustix::io::Errno::MFILE)).context("publishing")), Exit::Unavailable);
+        assert_eq!(exit(anyhow::Error::new(io(rustix::io::Errno::IO))), Exit::Failed);
+        assert_eq!(exit(RecordError::from(io(rustix::io::Errno::MFILE)).into()), Exit::Unavailable);
+    }
+
+    #[test]
+    fn causes_are_told_once_each_and_control_characters_do_nothing() {
+        let error = anyhow::anyhow!("no such\x1b[2J file").context("can't read a.json").context("can't publish");
+        let failure = Failure::from(error).hint("look");
+        let text = failure.text(Paint::off(), None);
+        assert_eq!(
+            text,
+            "error: can't publish\n  cause: can't read a.json\n  cause: no such\\u{1b}[2J file\n  hint: look\n"
+        );
+        let quoted = anyhow::anyhow!("inner").context("outer: inner");
+        assert_eq!(causes(&quoted), ["outer: inner"]);
+    }
+}

@@ -1,7 +1,8 @@
 //! Trust policy versions in both stores.
 
 use manifest_schema::Document;
-use manifest_schema::dsse::MAX_ENVELOPE;
+use manifest_schema::dsse::{self, MAX_ENVELOPE};
+use manifest_schema::keys::PublicKey;
 use manifest_schema::storage::{Key, prefix};
 use manifest_schema::trust::{PinnedRoots, SignedPolicy, TrustPolicy, TrustRecord, TrustedPolicy};
 use manifest_schema::{Digest, Timestamp};
@@ -94,17 +95,33 @@ pub async fn take_over(
 ) -> Result<(), RecordError> {
     let (mut known, newest) = in_production(production).await?;
     for candidate in published(artifacts).await?.into_iter().filter(|signed| signed.version > newest) {
+        let before = TrustedPolicy::follow(roots, &known).ok();
         known.push(candidate);
         // Expiry is judged when the policy is used; a version that has expired may be a link to one that has not.
-        if let Err(error) = TrustedPolicy::follow(roots, &known) {
-            tracing::warn!(%error, %now, "a published trust policy was not taken over");
-            break;
-        }
-        if let Some(signed) = known.last() {
-            let record = TrustRecord::from(signed);
+        let followed = match TrustedPolicy::follow(roots, &known) {
+            Ok(followed) => followed,
+            Err(error) => {
+                tracing::warn!(%error, %now, "a published trust policy was not taken over");
+                break;
+            }
+        };
+        if let Some(signed) = known.last_mut() {
+            // Whoever writes to the artifacts store could otherwise make the record larger than records may be, and
+            // so shut production for good.
+            let keys = root_keys(roots, before.as_ref(), &followed);
+            signed.envelopes.retain(|envelope| dsse::verify(envelope, &keys).is_ok());
+            let record = TrustRecord::from(&*signed);
             let (Creation::Created | Creation::Exists) =
                 create(production, &Key::TrustRecord(signed.version), &record).await?;
         }
     }
     Ok(())
+}
+
+/// The keys whose signatures let `followed` come after `before`: only their envelopes are worth keeping.
+fn root_keys(roots: &PinnedRoots, before: Option<&TrustedPolicy>, followed: &TrustedPolicy) -> Vec<PublicKey> {
+    let of = |policy: &TrustedPolicy| policy.policy().keys_of(&policy.policy().roles.root);
+    let mut keys = before.map_or_else(|| roots.keys.clone(), of);
+    keys.extend(of(followed));
+    keys
 }

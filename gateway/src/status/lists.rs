@@ -21,17 +21,19 @@ impl Gateway {
     ) -> Result<Answer, GatewayError> {
         let mut budget = Budget::new();
         let mut found = Vec::new();
+        let mut last = after;
         // Records are numbered without a gap.
-        for sequence in after.saturating_add(1).. {
+        while let Some(sequence) = last.checked_add(1) {
             let record = deployments::get(&self.sides.production, environment, project, sequence).await?;
-            let Some(record) = record else { return Ok(Answer::Deployed { deployments: found, more: false }) };
+            let Some(record) = record else { break };
             let files = self.deployment_files(record).await?;
             if found.len() == MOST_ENTRIES || !budget.take(&files) {
-                break;
+                return Ok(Answer::Deployed { deployments: found, more: true });
             }
             found.push(files);
+            last = sequence;
         }
-        Ok(Answer::Deployed { deployments: found, more: true })
+        Ok(Answer::Deployed { deployments: found, more: false })
     }
 
     pub(super) async fn jobs(&self, after: Option<JobId>) -> Result<Answer, GatewayError> {

@@ -39,7 +39,8 @@ impl Timestamp {
     pub fn plus_seconds(self, seconds: u64) -> Self {
         let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
         let millis = self.as_millis().saturating_add(seconds.saturating_mul(1000));
-        Self::from_millis(millis).unwrap_or(Self(jiff::Timestamp::MAX))
+        // The end of time in whole seconds: with its fraction it could not be read back.
+        Self::from_millis(millis.min(jiff::Timestamp::MAX.as_second() * 1000)).unwrap_or(self)
     }
 
     /// Whole seconds from `earlier` to this time; 0 when `earlier` is later.
@@ -120,6 +121,8 @@ mod tests {
     #[test]
     fn adding_never_overflows() {
         let time: Timestamp = "2026-11-22T09:30:00Z".parse().unwrap();
-        assert!(time.plus_seconds(u64::MAX) > time);
+        let end = time.plus_seconds(u64::MAX);
+        assert!(end > time);
+        assert_eq!(end.to_string().parse(), Ok(end), "the end of time reads back");
     }
 }

@@ -6,7 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::build::{CLOCK_SKEW, VerifiedManifest};
+use super::build::CLOCK_SKEW;
+use super::needs::{Circumstances, Needs};
 use super::{Authors, Case, Findings7to9, Lifts, Reasons, StoredPlan};
 use crate::digest::Digest;
 use crate::dsse;
@@ -48,15 +49,6 @@ impl AdmittedPlan {
     }
 }
 
-/// How many people must say yes, and why more than usual.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Needs {
-    /// How many people; 0 when the bot's approval is enough.
-    pub people: u32,
-    /// What demands a person: findings, a first deploy, a rollback.
-    pub demands: Vec<String>,
-}
-
 pub(super) struct Asked<'a> {
     pub(super) case: &'a Case,
     pub(super) request: &'a LaunchRequest,
@@ -71,12 +63,7 @@ pub(super) struct Decided {
     pub(super) lifts: Lifts,
 }
 
-pub(super) fn decide(
-    asked: &Asked<'_>,
-    manifest: Option<&VerifiedManifest>,
-    found: &Findings7to9,
-    reasons: &mut Reasons,
-) -> Decided {
+pub(super) fn decide(asked: &Asked<'_>, found: &Findings7to9, reasons: &mut Reasons) -> Decided {
     let Some(plan) = reasons.keep(asked.plan()) else { return Decided::default() };
     let review = asked.review(&plan, reasons);
     let Some(envelopes) = &asked.case.approvals else {
@@ -91,7 +78,17 @@ pub(super) fn decide(
         !counted.is_empty() && counted.values().all(|approvals| approvals.iter().all(|a| carries(a)))
     };
     let lifts = Lifts { rollback: all_carry(|a| a.rollback), emergency: all_carry(|a| a.emergency) };
-    let needs = asked.needs(&plan, manifest, found, review.bot_is_clear && asked.bot_approved(&votes, &plan));
+    let needs = Needs::of(
+        asked.environment,
+        &Circumstances {
+            summary: &plan.summary,
+            deployed: asked.case.deployed.as_ref(),
+            rollback: found.rollback.is_some() || found.too_old.is_some(),
+            emergency: found.freeze.is_some(),
+            bot_approved: review.bot_is_clear && asked.bot_approved(&votes, &plan),
+            now: asked.case.now,
+        },
+    );
     let people: Vec<PersonName> = counted.keys().map(|name| (*name).clone()).collect();
     if people.len() < needs.people as usize {
         reasons.add(Code::ApprovalMissing, too_few(&people, &needs));
@@ -337,47 +334,6 @@ impl Asked<'_> {
         });
         let by: BTreeSet<_> = sound.map(|vote| &vote.voter).collect();
         self.policy.roles.change_bot.as_ref().is_some_and(|role| by.len() >= role.threshold as usize)
-    }
-
-    /// How many people are needed: for what the plan, the build and the clock say, never for what the bot says.
-    fn needs(
-        &self,
-        plan: &AdmittedPlan,
-        manifest: Option<&VerifiedManifest>,
-        found: &Findings7to9,
-        bot_is_clear: bool,
-    ) -> Needs {
-        let mut demands = Vec::new();
-        let accepted = |finding| self.environment.suppressions.iter().any(|s| s.covers(finding, self.case.now));
-        let risks = plan.summary.findings.iter().filter(|finding| !accepted(finding)).count();
-        if risks > 0 {
-            demands.push(format!("{risks} finding{} in the plan", if risks == 1 { "" } else { "s" }));
-        }
-        match self.case.deployed.as_ref().and_then(|record| record.complete) {
-            None => demands.push("the first deploy".to_owned()),
-            Some(live) if manifest.is_some_and(|m| m.manifest().build.epoch > live.build.epoch) => {
-                demands.push("a raised epoch".to_owned());
-            }
-            Some(_) => {}
-        }
-        if found.rollback.is_some() || found.too_old.is_some() {
-            demands.push("a rollback".to_owned());
-        }
-        if found.freeze.is_some() {
-            demands.push("an emergency".to_owned());
-        }
-        if plan.summary.services.iter().any(|service| service.task_definition.is_none()) {
-            demands.push("a service that doesn't exist yet".to_owned());
-        }
-        let rules = &self.environment.approval;
-        let people = if !demands.is_empty() {
-            rules.people_for_risk
-        } else if rules.bot_alone && bot_is_clear {
-            0
-        } else {
-            rules.people
-        };
-        Needs { people, demands }
     }
 }
 

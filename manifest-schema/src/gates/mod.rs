@@ -8,6 +8,7 @@
 
 mod approval;
 mod build;
+mod needs;
 
 use std::collections::BTreeMap;
 
@@ -23,8 +24,9 @@ use crate::reason::{Code, Reason};
 use crate::time::Timestamp;
 use crate::trust::{ChainError, EnvironmentPolicy, PinnedRoots, SignedPolicy, TrustedPolicy};
 
-pub use approval::{AdmittedPlan, Needs};
+pub use approval::AdmittedPlan;
 pub use build::VerifiedManifest;
+pub use needs::{Circumstances, Needs};
 
 /// The account and region that a process finds itself in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -187,7 +189,7 @@ pub fn decide(case: &Case) -> Result<Admission, Vec<Reason>> {
             if let Some(environment) = &environment {
                 let asked = approval::Asked { case, request: &request, policy: policy.policy(), environment };
                 let mut gate10 = Reasons::default();
-                let decided = approval::decide(&asked, manifest.as_ref(), &gates7to9, &mut gate10);
+                let decided = approval::decide(&asked, &gates7to9, &mut gate10);
                 reasons.0.extend(gates7to9.unlifted(decided.lifts));
                 reasons.0.extend(gate10.0);
                 approved = Some(decided);

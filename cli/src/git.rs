@@ -25,8 +25,10 @@ pub(crate) struct Head {
     pub(crate) commit: Commit,
     /// The committer's date.
     pub(crate) committed_at: Timestamp,
-    /// The full ref, if a branch or a tag is checked out.
-    pub(crate) reference: Option<String>,
+    /// The full ref of the branch that is checked out.
+    pub(crate) branch: Option<String>,
+    /// The full ref of a tag on the commit.
+    pub(crate) tag: Option<String>,
 }
 
 impl Repository {
@@ -51,13 +53,10 @@ impl Repository {
         let (commit, seconds) = shown.split_once(' ').with_context(|| format!("git says {shown:?} of {path}"))?;
         let seconds: i64 = seconds.parse().with_context(|| format!("git says {shown:?} of {path}"))?;
         let commit = Commit::try_from(commit.to_owned()).map_err(anyhow::Error::msg)?;
+        let committed_at = Timestamp::from_millis(seconds.saturating_mul(1000))?;
         let branch = self.answer(&["symbolic-ref", "--quiet", "HEAD"])?;
-        let tag = || self.answer(&["describe", "--exact-match", "--tags", "HEAD"]);
-        let reference = match branch {
-            Some(branch) => Some(branch),
-            None => tag()?.map(|tag| format!("refs/tags/{tag}")),
-        };
-        Ok(Head { commit, committed_at: Timestamp::from_millis(seconds.saturating_mul(1000))?, reference })
+        let tag = self.answer(&["describe", "--exact-match", "--tags", "HEAD"])?;
+        Ok(Head { commit, committed_at, branch, tag: tag.map(|tag| format!("refs/tags/{tag}")) })
     }
 
     /// Where it was cloned from, without credentials: `origin`, or the only remote there is.
@@ -128,8 +127,8 @@ fn output(directory: &Path, arguments: &[&str]) -> anyhow::Result<std::process::
     })
 }
 
-/// A repository's address as a manifest may show it: no password, no token, no query.
-fn without_credentials(url: &str) -> String {
+/// An address as a manifest may show it: no password, no token, no query.
+pub(crate) fn without_credentials(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
     let (authority, path) = rest.split_once('/').map_or((rest, None), |(authority, path)| (authority, Some(path)));
     let host = match authority.rsplit_once('@') {

@@ -9,7 +9,7 @@ use manifest_schema::keys::{KeyError, PublicKey, SecretKey};
 use zeroize::Zeroizing;
 
 use crate::env;
-use crate::exit::{Exit, Failure};
+use crate::exit::Failure;
 use crate::files::{self, FileError};
 use crate::output::Output;
 
@@ -71,7 +71,7 @@ impl SigningKeyArgs {
 pub(crate) fn read_private(path: &Path, passphrase: &PassphraseArgs, out: &Output) -> Result<SecretKey, Failure> {
     let bytes = files::read(path, LIMIT).map_err(|error| {
         let missing = matches!(&error, FileError::Read { source, .. } if source.kind() == std::io::ErrorKind::NotFound);
-        let failure = Failure::new(Exit::Failed, anyhow::Error::new(error).context("there is no key to sign with"));
+        let failure = Failure::from(error);
         if missing { failure.hint("check the path, or make a key with `airlock key generate NAME`") } else { failure }
     })?;
     let explain = |error: KeyError, text: &str| {

@@ -3,6 +3,7 @@
 //! People read stderr, programs read stdout, and both may rely on the exit code (see [`exit::Exit`]). Commands live in
 //! [`commands`], one file each.
 
+mod build;
 mod commands;
 mod config;
 mod context;
@@ -12,7 +13,9 @@ mod files;
 mod git;
 mod keys;
 mod output;
+mod parallel;
 mod progress;
+mod statements;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context as _;
 use clap::Subcommand;
 use manifest_schema::keys::{EncryptionNonce, PublicKey, SecretKey};
 use manifest_schema::names::KeyName;
@@ -142,7 +141,7 @@ impl Id {
             Err(PublicKeyProblem::Content { source: manifest_schema::keys::KeyError::PrivateInstead, .. }) => {
                 keys::read_private(&self.key, &self.passphrase, &context.out)?.public()
             }
-            Err(problem) => return Err(problem).context("there is no key to look at").map_err(Failure::from),
+            Err(problem) => return Err(problem.into()),
         };
         if context.out.is_json() {
             context.out.json(&json!({ "id": key.id().to_string() }))?;

@@ -1,0 +1,203 @@
+//! Builds as people name them: a file, a digest, or a number in a store.
+
+use std::convert::Infallible;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use anyhow::Context as _;
+use manifest_schema::manifest::{BuildManifest, BuildNumber};
+use manifest_schema::names::ProjectName;
+use manifest_schema::pointer::BuildPointer;
+use manifest_schema::storage::{Key, prefix};
+use manifest_schema::{Digest, Document as _};
+use store::Store;
+
+use crate::config::EnvironmentArgs;
+use crate::context::Context;
+use crate::exit::{Failure, OrFail as _};
+use crate::files;
+
+/// What people may write for a build.
+pub(crate) const FORMS: &str = "a build is a manifest file, sha256:…, project#number, or epoch.number";
+
+/// How many builds are listed at once.
+const PAGE: usize = 1000;
+
+/// A build as it was named; which of the forms it is, shows from the text alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum BuildName {
+    /// A manifest file.
+    File(PathBuf),
+    /// A manifest digest, in the store.
+    Digest(Digest),
+    /// A number, in the store: of this project or of airlock.toml's, of this epoch or of the highest that has it.
+    Number {
+        /// `hello` in `hello#12`.
+        project: Option<ProjectName>,
+        /// `0` in `0.12`.
+        epoch: Option<u32>,
+        /// `12`.
+        number: u64,
+    },
+}
+
+impl FromStr for BuildName {
+    type Err = Infallible;
+
+    /// Anything that has no other form is a path; `./0.12` is one, too.
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        if let Ok(digest) = text.parse() {
+            return Ok(Self::Digest(digest));
+        }
+        let number = |text: &str| {
+            let exact = text.parse::<BuildNumber>().ok().map(|build| (Some(build.epoch), build.number));
+            exact.or_else(|| format!("0.{text}").parse::<BuildNumber>().ok().map(|build| (None, build.number)))
+        };
+        if let Some((project, rest)) = text.split_once('#')
+            && let Ok(project) = project.parse()
+            && let Some((epoch, number)) = number(rest)
+        {
+            return Ok(Self::Number { project: Some(project), epoch, number });
+        }
+        Ok(match text.parse::<BuildNumber>() {
+            Ok(BuildNumber { epoch, number }) => Self::Number { project: None, epoch: Some(epoch), number },
+            Err(_) => Self::File(PathBuf::from(text)),
+        })
+    }
+}
+
+/// A manifest that was read. Who signed it was not asked.
+#[derive(Debug, Clone)]
+pub(crate) struct NamedBuild {
+    /// SHA-256 of the bytes.
+    pub(crate) digest: Digest,
+    /// The bytes.
+    pub(crate) bytes: Vec<u8>,
+    /// What they say.
+    pub(crate) manifest: BuildManifest,
+}
+
+impl NamedBuild {
+    /// Reads exactly these bytes.
+    fn parse(bytes: Vec<u8>, place: &str) -> Result<Self, Failure> {
+        let manifest = BuildManifest::from_bytes(&bytes).with_context(|| format!("can't use {place}"))?;
+        Ok(Self { digest: Digest::of(&bytes), bytes, manifest })
+    }
+
+    /// Reads a manifest file.
+    ///
+    /// # Errors
+    /// When it can't be read, or is no manifest.
+    pub(crate) fn read(path: &std::path::Path) -> Result<Self, Failure> {
+        let bytes = files::read(path, BuildManifest::LIMIT)?;
+        Self::parse(bytes.to_vec(), &path.display().to_string())
+    }
+
+    /// Finds a build: in a file, or in the environment's artifacts store.
+    ///
+    /// # Errors
+    /// When it isn't there, or is no manifest.
+    pub(crate) fn find(context: &Context, place: &EnvironmentArgs, name: &BuildName) -> Result<Self, Failure> {
+        match name {
+            BuildName::File(path) if path.exists() => Self::read(path),
+            BuildName::File(path) => Self::read(path).map_err(|failure| failure.hint(FORMS)),
+            BuildName::Digest(digest) => {
+                let environment = context.environment(place)?;
+                context.block_on(async { fetch(&Store::open(environment.artifacts()?).await?, *digest).await })
+            }
+            BuildName::Number { project, epoch, number } => {
+                let project = match project {
+                    Some(project) => project.clone(),
+                    None => context.project()?.config.project,
+                };
+                let environment = context.environment(place)?;
+                context.block_on(async {
+                    let store = Store::open(environment.artifacts()?).await?;
+                    let digest = look_up(&store, &project, *epoch, *number).await?;
+                    fetch(&store, digest).await
+                })
+            }
+        }
+    }
+}
+
+async fn fetch(store: &Store, digest: Digest) -> Result<NamedBuild, Failure> {
+    let bytes = store.fetch(&digest, BuildManifest::LIMIT).await?;
+    NamedBuild::parse(bytes, &format!("{digest} in {}", store.location()))
+}
+
+async fn look_up(store: &Store, project: &ProjectName, epoch: Option<u32>, number: u64) -> Result<Digest, Failure> {
+    let builds = published(store, project).await?;
+    let fits = |build: &&BuildNumber| build.number == number && epoch.is_none_or(|epoch| build.epoch == epoch);
+    let Some(build) = builds.iter().rev().find(fits) else {
+        let asked = epoch.map_or_else(|| number.to_string(), |epoch| format!("{epoch}.{number}"));
+        let problem = anyhow::anyhow!("{} has no build {asked} of {project}", store.location());
+        return Err(problem).or_hint(match builds.last() {
+            Some(newest) => format!("the newest is {newest}"),
+            None => format!("no build of {project} was published there"),
+        });
+    };
+    let pointer = pointer(store, project, *build).await?;
+    Ok(pointer.with_context(|| format!("build {build} of {project} vanished from {}", store.location()))?)
+}
+
+/// The manifest that a build points to; `None` if it was not published.
+///
+/// # Errors
+/// When the store can't be read.
+pub(crate) async fn pointer(
+    store: &Store,
+    project: &ProjectName,
+    build: BuildNumber,
+) -> Result<Option<Digest>, Failure> {
+    let pointer: Option<BuildPointer> = records::load(store, &Key::Build(project.clone(), build)).await?;
+    Ok(pointer.map(|pointer| pointer.manifest))
+}
+
+/// All builds of a project, from the lowest to the highest.
+///
+/// # Errors
+/// When the store can't be read.
+pub(crate) async fn published(store: &Store, project: &ProjectName) -> Result<Vec<BuildNumber>, Failure> {
+    let prefix = prefix::builds(project);
+    let mut builds: Vec<BuildNumber> = Vec::new();
+    let mut after = None;
+    loop {
+        let page = store.list(&prefix, after.as_deref(), PAGE).await?;
+        let names = page.iter().filter_map(|entry| entry.key.strip_prefix(&prefix)?.strip_suffix(".json"));
+        builds.extend(names.filter_map(|name| name.parse::<BuildNumber>().ok()));
+        match page.last() {
+            Some(last) if page.len() == PAGE => after = Some(last.key.clone()),
+            Some(_) | None => break,
+        }
+    }
+    builds.sort_unstable();
+    Ok(builds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_form_of_a_name_shows_what_it_is() {
+        let digest = Digest::of(b"x");
+        let number = |project: Option<&str>, epoch, number| BuildName::Number {
+            project: project.map(|name| name.parse().unwrap()),
+            epoch,
+            number,
+        };
+        for (text, expected) in [
+            ("hello#12", number(Some("hello"), None, 12)),
+            ("hello#1.12", number(Some("hello"), Some(1), 12)),
+            ("0.12", number(None, Some(0), 12)),
+            ("./0.12", BuildName::File("./0.12".into())),
+            ("hello#x", BuildName::File("hello#x".into())),
+            ("hello#012", BuildName::File("hello#012".into())),
+            ("build-manifest.json", BuildName::File("build-manifest.json".into())),
+            (&digest.to_string(), BuildName::Digest(digest)),
+        ] {
+            assert_eq!(text.parse::<BuildName>().unwrap(), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Artifacts and reports, from the paths in airlock.toml; and back from a manifest's blobs to those paths.
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use artifacts::{Origin, PackError, Packed, Progress};
+use manifest_schema::Digest;
+use manifest_schema::manifest::{Artifact, BlobRef, BuildManifest, Content, Evidence, Step, Variable};
+use manifest_schema::names::ArtifactName;
+use store::StoreError;
+
+use crate::config::{ArtifactConfig, PackKind, Project, StepConfig, VariableConfig};
+use crate::exit::Failure;
+
+/// Packs everything under `[artifacts]`, in the order of the names.
+///
+/// # Errors
+/// When one can't be packed.
+pub(crate) fn artifacts(project: &Project, progress: Progress<'_>) -> Result<Vec<Artifact>, Failure> {
+    let packed = project.config.artifacts.iter().map(|(name, config)| {
+        let packed = pack(project, name, config, progress);
+        packed.map(|packed| packed.artifact).map_err(|error| explain(error, project, &format!("[artifacts.{name}]")))
+    });
+    packed.collect()
+}
+
+/// Hashes everything under `[[evidence]]`, sorted by name.
+///
+/// # Errors
+/// When a report can't be read.
+pub(crate) fn evidence(project: &Project, progress: Progress<'_>) -> Result<Vec<Evidence>, Failure> {
+    let mut reports = Vec::new();
+    for report in &project.config.evidence {
+        let path = project.resolve(&report.path);
+        let packed = artifacts::pack_file(report.name.clone(), &path, Some(&report.media_type), progress);
+        let Artifact { name, media_type, digest, size, .. } =
+            packed.map_err(|error| explain(error, project, &format!("[[evidence]] {}", report.name)))?.artifact;
+        reports.push(Evidence { name, kind: report.kind.clone(), media_type, digest, size });
+    }
+    reports.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(reports)
+}
+
+/// The deploy steps as a manifest has them.
+pub(crate) fn steps(project: &Project) -> Vec<Step> {
+    let variable = |config: &VariableConfig| match config {
+        VariableConfig::Text(text) => Variable::Value(text.clone()),
+        VariableConfig::DigestOf(name) => Variable::DigestOf(name.digest_of.clone()),
+    };
+    let step = |config: &StepConfig| match config {
+        StepConfig::Terraform { artifact, variables } => Step::Terraform {
+            artifact: artifact.clone(),
+            variables: variables.iter().map(|(name, value)| (name.clone(), variable(value))).collect(),
+        },
+        StepConfig::Service { service, containers } => {
+            Step::Service { service: service.clone(), containers: containers.clone() }
+        }
+    };
+    project.config.deploy.iter().map(step).collect()
+}
+
+fn pack(
+    project: &Project,
+    name: &ArtifactName,
+    config: &ArtifactConfig,
+    progress: Progress<'_>,
+) -> Result<Packed, PackError> {
+    let (name, path) = (name.clone(), project.resolve(&config.path));
+    match &config.kind {
+        PackKind::File(media_type) => artifacts::pack_file(name, &path, media_type.as_deref(), progress),
+        PackKind::Directory => artifacts::pack_directory(name, &path, progress),
+        PackKind::Image => artifacts::pack_image(name, &path, progress),
+        PackKind::Terraform => artifacts::pack_terraform(name, &path, progress),
+    }
+}
+
+fn explain(error: PackError, project: &Project, place: &str) -> Failure {
+    let vanished = matches!(&error, PackError::Read { source, .. } if source.kind() == ErrorKind::NotFound);
+    let failure = Failure::from(error);
+    let file = project.path.display();
+    if vanished { failure.hint(format!("build it first, or correct `path` of {place} in {file}")) } else { failure }
+}
+
+/// Where to read each of the `missing` blobs of a manifest. Nothing is hashed here, except a Terraform bundle, which
+/// has to be packed again; whoever copies the bytes hashes them.
+///
+/// # Errors
+/// When airlock.toml doesn't have an artifact or a report that is missing, or a bundle has changed.
+pub(crate) fn origins(
+    project: &Project,
+    manifest: &BuildManifest,
+    missing: &[BlobRef],
+) -> Result<BTreeMap<Digest, Origin>, Failure> {
+    let wanted = |digest: &Digest| missing.iter().any(|blob| blob.digest == *digest);
+    let mut origins = BTreeMap::new();
+    for artifact in manifest.artifacts.iter().filter(|artifact| artifact.blobs().iter().any(|b| wanted(&b.digest))) {
+        let config = project.config.artifacts.get(&artifact.name).ok_or_else(|| unknown(project, &artifact.name))?;
+        let path = project.resolve(&config.path);
+        match (&artifact.content, &config.kind) {
+            (Content::File, PackKind::File(_)) => {
+                origins.insert(artifact.digest, Origin::File(path));
+            }
+            (Content::Directory(files), PackKind::Directory) => {
+                let file = |path: &Path, inside: &str| Origin::File(path.join(inside));
+                origins.extend(files.iter().map(|entry| (entry.digest, file(&path, entry.path.as_str()))));
+            }
+            (Content::Image(blobs), PackKind::Image) => {
+                let layout = path.join("blobs").join("sha256");
+                origins.extend(blobs.iter().map(|blob| (blob.digest, Origin::File(layout.join(blob.digest.hex())))));
+            }
+            (Content::Terraform(_), PackKind::Terraform) => {
+                origins.insert(artifact.digest, bundle(project, artifact, config)?);
+            }
+            (
+                Content::File | Content::Provider | Content::Directory(_) | Content::Terraform(_) | Content::Image(_),
+                _,
+            ) => return Err(unknown(project, &artifact.name)),
+        }
+    }
+    for report in manifest.evidence.iter().filter(|report| wanted(&report.digest)) {
+        let config = project.config.evidence.iter().find(|config| config.name == report.name);
+        let config = config.ok_or_else(|| unknown(project, &report.name))?;
+        origins.insert(report.digest, Origin::File(project.resolve(&config.path)));
+    }
+    Ok(origins)
+}
+
+fn bundle(project: &Project, artifact: &Artifact, config: &ArtifactConfig) -> Result<Origin, Failure> {
+    let packed = pack(project, &artifact.name, config, &|_| {})
+        .map_err(|error| explain(error, project, &format!("[artifacts.{}]", artifact.name)))?;
+    if packed.artifact.digest != artifact.digest {
+        let origin = project.resolve(&config.path).display().to_string();
+        let detail = format!("its files now make {}", packed.artifact.digest);
+        return Err(StoreError::SourceChanged { origin, digest: artifact.digest, detail }.into());
+    }
+    let origin = packed.blobs.into_iter().next().map(|source| source.origin);
+    origin.ok_or_else(|| unknown(project, &artifact.name))
+}
+
+fn unknown(project: &Project, name: &ArtifactName) -> Failure {
+    let file = project.path.display();
+    let problem = anyhow::anyhow!("the store lacks blobs of {name}, and {file} doesn't say where they are");
+    Failure::from(problem).hint("publish from the working directory in which the manifest was built")
+}

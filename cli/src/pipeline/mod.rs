@@ -1,0 +1,8 @@
+//! What the pipeline's commands share: launching or re-attaching, following, keeping copies of what production signed.
+
+pub(crate) mod copies;
+pub(crate) mod events;
+pub(crate) mod follow;
+pub(crate) mod launch;
+pub(crate) mod summary;
+pub(crate) mod waiting;

@@ -167,6 +167,11 @@ impl Asked<'_> {
         let summary_digest = Digest::of(summary);
         let summary =
             PlanSummary::from_bytes(summary).map_err(|error| refuse(Code::PlanMismatch, error.to_string()))?;
+        let PlanSummary { project, environment, manifest, .. } = &summary;
+        if (project, environment, *manifest) != (&request.project, &request.environment, request.manifest) {
+            let message = format!("the summary is of {project} {} in {environment}", manifest.short());
+            return Err(refuse(Code::PlanMismatch, message));
+        }
         Ok(AdmittedPlan { statement: opened, summary, summary_digest })
     }
 

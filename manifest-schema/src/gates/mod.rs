@@ -190,6 +190,13 @@ pub fn decide(case: &Case) -> Result<Admission, Vec<Reason>> {
                 let asked = approval::Asked { case, request: &request, policy: policy.policy(), environment };
                 let mut gate10 = Reasons::default();
                 let decided = approval::decide(&asked, &gates7to9, &mut gate10);
+                if let (Some(plan), Some(manifest)) = (&decided.plan, &manifest) {
+                    // How many people are needed depends on the build that the summary names.
+                    let (planned, build) = (plan.summary().build, manifest.manifest().build.number());
+                    if planned != build {
+                        gate10.add(Code::PlanMismatch, format!("the summary is of build {planned}, not {build}"));
+                    }
+                }
                 reasons.0.extend(gates7to9.unlifted(decided.lifts));
                 reasons.0.extend(gate10.0);
                 approved = Some(decided);

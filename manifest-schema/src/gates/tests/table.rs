@@ -112,6 +112,25 @@ const ROWS: &[Row] = &[
     ("summary altered", Code::PlanMismatch, APPLY_ONLY, |w| {
         w.tamper = |case| case.plan.iter_mut().for_each(|plan| plan.summary.push(b' '));
     }),
+    ("summary of another environment", Code::PlanMismatch, APPLY_ONLY, |w| {
+        w.summary_edit = |summary| summary.environment = "staging".parse().unwrap();
+    }),
+    ("summary of another project", Code::PlanMismatch, APPLY_ONLY, |w| {
+        w.summary_edit = |summary| summary.project = "other".parse().unwrap();
+    }),
+    ("summary of another manifest", Code::PlanMismatch, APPLY_ONLY, |w| {
+        w.summary_edit = |summary| summary.manifest = Digest::of(b"other");
+    }),
+    ("summary of another build", Code::PlanMismatch, APPLY_ONLY, |w| {
+        w.summary_edit = |summary| summary.build.number += 1;
+    }),
+    ("summary that hides a raised epoch", Code::PlanMismatch, APPLY_ONLY, |w| {
+        w.manifest.build.epoch = 1;
+        w.summary_edit = |summary| summary.build.epoch = 0;
+    }),
+    ("summary that can't be read", Code::PlanMismatch, APPLY_ONLY, |w| {
+        w.summary_edit = |summary| summary.rules = "x".repeat(4 << 20);
+    }),
     ("plan expired", Code::PlanExpired, APPLY_ONLY, |w| w.plan_edit = |plan| plan.expires_at = noon()),
     ("plan held longer than plans hold", Code::PlanExpired, APPLY_ONLY, |w| {
         w.plan_edit = |plan| plan.planned_at = before(14_400);

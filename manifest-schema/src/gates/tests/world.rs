@@ -98,6 +98,7 @@ pub(crate) struct World {
     pub(crate) deployed: Option<DeploymentRecord>,
     pub(crate) findings: Vec<Finding>,
     pub(crate) services: Vec<ServiceChange>,
+    pub(crate) summary_edit: fn(&mut PlanSummary),
     pub(crate) planner_key: u8,
     pub(crate) plan_edit: fn(&mut statement::Plan),
     pub(crate) reviews: Vec<Reviewing>,
@@ -137,6 +138,7 @@ impl World {
             deployed: Some(record(&[(StepOutcome::Done, &[6])])),
             findings: Vec::new(),
             services: Vec::new(),
+            summary_edit: |_| {},
             planner_key: seed::PLANNER,
             plan_edit: |_| {},
             reviews: vec![Reviewing {
@@ -217,7 +219,7 @@ impl World {
     }
 
     fn summary(&self, manifest: Digest) -> PlanSummary {
-        PlanSummary {
+        let mut summary = PlanSummary {
             schema: PlanSummarySchema,
             project: self.project.clone(),
             environment: self.environment.clone(),
@@ -227,7 +229,9 @@ impl World {
             terraform: None,
             services: self.services.clone(),
             findings: self.findings.clone(),
-        }
+        };
+        (self.summary_edit)(&mut summary);
+        summary
     }
 
     fn plan(&self, manifest: Digest, summary: Digest) -> Statement<statement::Plan> {

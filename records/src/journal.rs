@@ -1,9 +1,9 @@
 //! A job's chain of events.
 
 use manifest_schema::Document;
-use manifest_schema::job::{Event, Happening, Job, JobId, JobRequest, Writer, WriterKind};
-use manifest_schema::storage::Key;
-use store::{Creation, Store};
+use manifest_schema::job::{Event, FoldError, Happening, Job, JobId, JobRequest, Writer, WriterKind};
+use manifest_schema::storage::{Key, prefix};
+use store::{Creation, Store, StoreError};
 
 use crate::{Ambient, RecordError, load};
 
@@ -47,12 +47,31 @@ impl Journal {
     /// Takes in what others have appended since.
     ///
     /// # Errors
-    /// When the store can't be read or the chain is broken.
+    /// When the store can't be read or the chain is broken: a later event without this one is no end of the chain.
     pub async fn refresh(&mut self) -> Result<(), RecordError> {
-        while let Some(event) = self.read(self.job.number() + 1).await? {
+        loop {
+            let number = self.job.number() + 1;
+            if let Some(event) = self.read(number).await? {
+                self.take(event)?;
+                continue;
+            }
+            let later = self.store.list(&prefix::job_events(self.job.id()), self.last_key().as_deref(), 1).await?;
+            if later.is_empty() {
+                return Ok(());
+            }
+            // It may have been appended since it was looked for; otherwise it was there once, and is no more.
+            let event = self.read(number).await?.ok_or_else(|| FoldError {
+                job: self.job.id(),
+                number,
+                problem: "is missing, although a later one is there".to_owned(),
+            })?;
             self.take(event)?;
         }
-        Ok(())
+    }
+
+    fn last_key(&self) -> Option<String> {
+        let last = self.events.last()?;
+        Some(Key::JobEvent(last.job, last.number).to_string())
     }
 
     /// Appends an event. Returns once it is safely stored; a side effect that it announces may follow.
@@ -87,29 +106,43 @@ impl Journal {
             if !holds(&self.job) {
                 return Ok(false);
             }
-            if self.job.ended().is_some() {
+            if self.is_lost() {
                 return Err(RecordError::Lost(self.job.id()));
             }
             let event = self.next(happening.clone(), nonce);
             // What can't happen is refused before it is written.
             self.job.clone().take(&event)?;
             let key = Key::JobEvent(event.job, event.number);
-            match self.store.create(&key, &event.to_bytes()).await? {
-                Creation::Created => return self.take(event).map(|()| true),
-                Creation::Exists => {
-                    let there = self.read(event.number).await?.ok_or(RecordError::Missing(key.to_string()))?;
-                    let (ours, kind) = (there.writer == event.writer, there.writer.kind);
-                    let other_worker = kind == WriterKind::Worker && there.writer.id != self.writer;
-                    self.take(there)?;
-                    if ours {
-                        return Ok(true);
-                    }
-                    if other_worker && self.kind == WriterKind::Worker {
-                        return Err(RecordError::Lost(self.job.id()));
-                    }
-                }
+            let created = self.store.create(&key, &event.to_bytes()).await;
+            if self.conclude(event, created).await? {
+                return Ok(true);
             }
         }
+    }
+
+    /// Takes in what is now where `event` should be, and tells whether that is `event`. After an error of the store it
+    /// may be: an event that was stored must not be written a second time.
+    async fn conclude(&mut self, event: Event, created: Result<Creation, StoreError>) -> Result<bool, RecordError> {
+        let there = match created {
+            Ok(Creation::Created) => return self.take(event).map(|()| true),
+            Ok(Creation::Exists) => {
+                let missing = || RecordError::Missing(Key::JobEvent(event.job, event.number).to_string());
+                self.read(event.number).await?.ok_or_else(missing)?
+            }
+            Err(error) => {
+                let there = self.read(event.number).await.ok().flatten();
+                there.filter(|there| there.writer == event.writer).ok_or(error)?
+            }
+        };
+        let ours = there.writer == event.writer;
+        self.take(there)?;
+        Ok(ours)
+    }
+
+    /// Whether the job is over, or another worker's than this one's.
+    fn is_lost(&self) -> bool {
+        let others = self.kind == WriterKind::Worker && self.job.worker().is_some_and(|worker| worker != self.writer);
+        self.job.ended().is_some() || others
     }
 
     fn next(&self, event: Happening, nonce: &str) -> Event {

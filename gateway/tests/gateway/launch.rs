@@ -3,9 +3,10 @@
 use gateway::{Function, GatewayError};
 use manifest_schema::gateway::{LaunchResponse, Launched};
 use manifest_schema::job::{Action, Asked, JobOutcome, LaunchRequest, Phase};
-use manifest_schema::{Code, Digest, Document};
+use manifest_schema::storage::AttestationKind;
+use manifest_schema::{Code, Digest, Document, dsse};
 
-use crate::world::{World, codes};
+use crate::world::{ALICE, World, codes, key};
 
 #[tokio::test]
 async fn a_launch_starts_one_worker_with_the_configuration_of_its_action() {
@@ -115,6 +116,18 @@ async fn an_apply_without_an_approval_is_refused_until_there_is_one() {
     // A refusal used no key up: the same one may ask again.
     let with = LaunchRequest { approvals: named, ..without };
     assert!(!world.accepted(&with).await.1);
+}
+
+/// A no could be hidden among those that were not read.
+#[tokio::test]
+async fn approvals_that_cannot_all_be_read_refuse() {
+    let world = World::new().await;
+    let (_, request) = world.planned(1).await;
+    for number in 0..256 {
+        let envelope = dsse::sign(number.to_string().as_bytes(), &key(ALICE)).unwrap();
+        world.attest(AttestationKind::Approval, &envelope).await;
+    }
+    assert_eq!(codes(&world.refused(&request).await), [Code::ApprovalUnreadable]);
 }
 
 #[tokio::test]

@@ -98,10 +98,9 @@ async fn deployments_come_oldest_first_after_the_cursor() {
     let world = World::new().await;
     let deployed = async |after| {
         let (environment, project) = ("production".parse().unwrap(), "hello".parse().unwrap());
-        match world.query(Query::Deployed { environment, project, after }).await {
-            Answer::Deployed { deployments, more } => (deployments, more),
-            other => panic!("not deployments: {other:?}"),
-        }
+        let answer = world.query(Query::Deployed { environment, project, after }).await;
+        let Answer::Deployed { deployments, more } = answer else { panic!("not deployments: {answer:?}") };
+        (deployments, more)
     };
     assert_eq!(deployed(0).await, (Vec::new(), false));
     let job = JobId::new(world.ambient.now(), [1; 10]);
@@ -121,9 +120,10 @@ async fn deployments_come_oldest_first_after_the_cursor() {
 #[tokio::test]
 async fn jobs_come_oldest_first_after_the_cursor() {
     let world = World::new().await;
-    let jobs = async |after| match world.query(Query::Jobs { after }).await {
-        Answer::Jobs { jobs, more } => (jobs, more),
-        other => panic!("not jobs: {other:?}"),
+    let jobs = async |after| {
+        let answer = world.query(Query::Jobs { after }).await;
+        let Answer::Jobs { jobs, more } = answer else { panic!("not jobs: {answer:?}") };
+        (jobs, more)
     };
     assert_eq!(jobs(None).await, (Vec::new(), false));
     let mut launched = Vec::new();

@@ -169,10 +169,9 @@ impl World {
     }
 
     pub(crate) async fn status_after(&self, job: JobId, after: u32) -> JobStatus {
-        match self.query(Query::Job { job, after }).await {
-            Answer::Job(status) => *status,
-            other => panic!("not a job: {other:?}"),
-        }
+        let answer = self.query(Query::Job { job, after }).await;
+        let Answer::Job(status) = answer else { panic!("not a job: {answer:?}") };
+        *status
     }
 
     pub(crate) async fn status(&self, job: JobId) -> JobStatus {

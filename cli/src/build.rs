@@ -1,7 +1,10 @@
-//! From what is on this machine to a build manifest, and back from a manifest to where its bytes are.
+//! From what is on this machine to a build manifest, its signature and its publication; and back from a build's name to
+//! its manifest. Commands tell people about it.
 
 pub(crate) mod ci;
+pub(crate) mod make;
 pub(crate) mod named;
-pub(crate) mod number;
-pub(crate) mod pack;
-pub(crate) mod sources;
+mod number;
+mod pack;
+pub(crate) mod publish;
+mod sources;

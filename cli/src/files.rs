@@ -71,9 +71,12 @@ pub(crate) fn create(path: &Path, bytes: &[u8], secret: bool) -> Result<(), File
     let mode = if secret { 0o600 } else { 0o666 };
     let mut options = OpenOptions::new();
     let opened = options.write(true).create_new(true).mode(mode).open(path);
-    let unwritable = |source: io::Error| match source.kind() {
-        io::ErrorKind::AlreadyExists => FileError::Exists(path.to_owned()),
-        _ => FileError::Write { path: path.to_owned(), source },
+    let unwritable = |source: io::Error| {
+        if source.kind() == io::ErrorKind::AlreadyExists {
+            FileError::Exists(path.to_owned())
+        } else {
+            FileError::Write { path: path.to_owned(), source }
+        }
     };
     let mut file = opened.map_err(unwritable)?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(unwritable)

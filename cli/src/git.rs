@@ -121,9 +121,12 @@ fn output(directory: &Path, arguments: &[&str]) -> anyhow::Result<std::process::
     }
     command.env("LC_ALL", "C").env("GIT_OPTIONAL_LOCKS", "0").env("GIT_TERMINAL_PROMPT", "0");
     command.args(["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"]).args(arguments);
-    command.current_dir(directory).output().map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound if directory.is_dir() => anyhow::anyhow!("the program git is not installed"),
-        _ => anyhow::Error::new(error).context(format!("can't run git in {}", directory.display())),
+    command.current_dir(directory).output().map_err(|error| {
+        if error.kind() == io::ErrorKind::NotFound && directory.is_dir() {
+            anyhow::anyhow!("the program git is not installed")
+        } else {
+            anyhow::Error::new(error).context(format!("can't run git in {}", directory.display()))
+        }
     })
 }
 

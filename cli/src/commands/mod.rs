@@ -1,11 +1,10 @@
 //! One file per command: its arguments beside what it does.
-//!
-//! (trust, init and doctor are being written by the second engineer.)
 
 mod completions;
 mod explain;
 mod key;
 mod manifest;
+mod publish;
 
 use clap::Subcommand;
 
@@ -21,6 +20,8 @@ pub(crate) enum Command {
     /// Describe builds, sign them, check who signed, compare.
     #[command(subcommand)]
     Manifest(manifest::Command),
+    /// Copy a signed build into the artifacts store: only what isn't there yet.
+    Publish(publish::Args),
     /// Say what a reason code means and what to do about it.
     Explain(explain::Args),
     /// Print a completion script for a shell.
@@ -33,6 +34,7 @@ impl Command {
         match self {
             Self::Key(command) => command.run(context),
             Self::Manifest(command) => command.run(context),
+            Self::Publish(arguments) => arguments.run(context),
             Self::Explain(arguments) => arguments.run(context),
             Self::Completions(arguments) => arguments.run(context),
         }

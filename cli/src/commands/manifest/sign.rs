@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use manifest_schema::statement::{self, Statement, Subject, subject};
 use serde_json::json;
 
+use crate::build::make;
 use crate::build::named::NamedBuild;
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
@@ -27,9 +27,8 @@ impl Args {
     pub(crate) fn run(self, context: &Context) -> Result<Exit, Failure> {
         let build = NamedBuild::read(&self.manifest)?;
         let key = self.key.load(&context.out)?;
-        let subjects = vec![Subject::new(subject::MANIFEST, build.digest)];
         let built_at = context.ambient.now().whole_seconds();
-        let signed = Statement::new(subjects, statement::Build { built_at }).sign(&key)?;
+        let signed = make::sign(&build, &key, built_at)?;
         files::write(&self.output, &signed.envelope)?;
         let (number, project) = (build.manifest.build.number(), &build.manifest.project);
         let (path, signer) = (self.output.display(), key.public().id());

@@ -1,0 +1,143 @@
+//! Copies what a store lacks into it, several blobs at once, hashing every byte on the way.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use artifacts::Origin;
+use manifest_schema::manifest::{BlobRef, BuildManifest};
+use manifest_schema::storage::Key;
+use store::{Creation, Source, Store, StoreError};
+
+use crate::build::pack;
+use crate::context::Context;
+use crate::exit::Failure;
+use crate::parallel;
+use crate::progress::Progress;
+
+/// Blobs copied at once: enough to keep a disk busy, few enough to leave the machine usable.
+const AT_ONCE: usize = 4;
+/// Questions asked at once.
+const QUESTIONS_AT_ONCE: usize = 32;
+
+/// How many, and how much.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) blobs: usize,
+    pub(crate) bytes: u64,
+}
+
+impl Tally {
+    fn of(blobs: &[BlobRef]) -> Self {
+        Self { blobs: blobs.len(), bytes: blobs.iter().map(|blob| blob.size).sum() }
+    }
+}
+
+/// What became of a build's blobs.
+#[derive(Debug)]
+pub(crate) struct Sent {
+    /// Copied now.
+    pub(crate) sent: Tally,
+    /// There before.
+    pub(crate) present: Tally,
+}
+
+/// Sends the blobs of a manifest that the store lacks.
+pub(super) async fn send(context: &Context, store: &Store, manifest: &BuildManifest) -> Result<Sent, Failure> {
+    let (missing, present) = compare(store, manifest).await?;
+    let sent = Sent { sent: Tally::of(&missing), present: Tally::of(&present) };
+    if missing.is_empty() {
+        return Ok(sent);
+    }
+    let mut origins = pack::origins(&context.project()?, manifest, &missing)?;
+    let work: Vec<(BlobRef, Origin)> = missing
+        .into_iter()
+        .map(|blob| {
+            let origin = origins.remove(&blob.digest);
+            origin.map(|origin| (blob, origin)).with_context(|| format!("nothing here is the blob {}", blob.digest))
+        })
+        .collect::<anyhow::Result<_>>()?;
+    let progress = Arc::new(Progress::bytes(&context.out, "publishing", Some(sent.sent.bytes)));
+    parallel::each(work, AT_ONCE, |(blob, origin)| copy(store.clone(), blob, origin, progress.clone())).await?;
+    Ok(sent)
+}
+
+/// Which blobs are missing in the store, and which are there.
+async fn compare(store: &Store, manifest: &BuildManifest) -> Result<(Vec<BlobRef>, Vec<BlobRef>), Failure> {
+    let blobs: Vec<BlobRef> = manifest.blobs().into_iter().collect();
+    let asked = parallel::each(blobs, QUESTIONS_AT_ONCE, |blob| {
+        let store = store.clone();
+        // One of another size counts as missing: writing it then tells what is wrong.
+        async move { Ok((blob, store.size_of(&Key::Blob(blob.digest)).await? == Some(blob.size))) }
+    });
+    let (present, missing): (Vec<_>, Vec<_>) = asked.await?.into_iter().partition(|(_, there)| *there);
+    let blobs = |list: Vec<(BlobRef, bool)>| list.into_iter().map(|(blob, _)| blob).collect();
+    Ok((blobs(missing), blobs(present)))
+}
+
+async fn copy(store: Store, blob: BlobRef, origin: Origin, progress: Arc<Progress>) -> Result<(), Failure> {
+    let (source, name) = match origin {
+        Origin::File(path) => {
+            let name = path.display().to_string();
+            (Source::reader(Counted { source: Late::Closed(path), progress }), name)
+        }
+        Origin::Bytes(bytes) => (
+            Source::reader(Counted { source: Late::Open(Box::new(io::Cursor::new(bytes))), progress }),
+            "the Terraform bundle".to_owned(),
+        ),
+    };
+    let (Creation::Created | Creation::Exists) =
+        store.create_blob(&blob, source).await.map_err(|error| named(error, name))?;
+    Ok(())
+}
+
+/// The store only saw a stream; people want to know which file it was.
+fn named(error: StoreError, name: String) -> StoreError {
+    match error {
+        StoreError::SourceChanged { digest, detail, .. } => StoreError::SourceChanged { origin: name, digest, detail },
+        StoreError::SourceUnreadable { digest, source, .. } => {
+            StoreError::SourceUnreadable { origin: name, digest, source }
+        }
+        other @ (StoreError::NotFound { .. }
+        | StoreError::NotAStore { .. }
+        | StoreError::AccessDenied { .. }
+        | StoreError::NoSpace { .. }
+        | StoreError::TooLarge { .. }
+        | StoreError::BlobMissing { .. }
+        | StoreError::BlobMismatch { .. }
+        | StoreError::SinkFailed { .. }
+        | StoreError::Irregular { .. }
+        | StoreError::Unsupported { .. }
+        | StoreError::Io { .. }) => other,
+    }
+}
+
+/// Bytes that are counted while they are read.
+struct Counted {
+    source: Late,
+    progress: Arc<Progress>,
+}
+
+/// A file is opened when its turn comes: a build may have more files than may be open.
+enum Late {
+    Closed(PathBuf),
+    Open(Box<dyn Read + Send>),
+}
+
+impl Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = match &mut self.source {
+            Late::Open(source) => source.read(buffer)?,
+            Late::Closed(path) => {
+                let mut file = File::open(path)?;
+                let read = file.read(buffer)?;
+                self.source = Late::Open(Box::new(file));
+                read
+            }
+        };
+        self.progress.advance(u64::try_from(read).unwrap_or(u64::MAX));
+        Ok(read)
+    }
+}

@@ -1,0 +1,66 @@
+//! `airlock publish`
+
+use std::path::PathBuf;
+
+use manifest_schema::Code;
+use manifest_schema::statement::{self, subject};
+use serde_json::json;
+use store::Location;
+
+use crate::build::named::NamedBuild;
+use crate::build::publish::{self, Published, Sent, Tally};
+use crate::config::EnvironmentArgs;
+use crate::context::Context;
+use crate::exit::{Exit, Failure};
+use crate::output::size;
+use crate::statements::EnvelopeFile;
+
+/// What to publish, and where.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The build manifest.
+    manifest: PathBuf,
+    /// An envelope around a build statement; may be given several times.
+    #[arg(long, required = true, value_name = "FILE")]
+    envelope: Vec<PathBuf>,
+    #[command(flatten)]
+    place: EnvironmentArgs,
+}
+
+impl Args {
+    pub(crate) fn run(self, context: &Context) -> Result<Exit, Failure> {
+        let build = NamedBuild::read(&self.manifest)?;
+        let mut envelopes = Vec::new();
+        for path in &self.envelope {
+            let envelope = EnvelopeFile::read(path, Code::BuildUntrusted)?;
+            envelope.expect_about::<statement::Build>(subject::MANIFEST, build.digest, Code::BuildUntrusted)?;
+            envelopes.push(envelope.bytes);
+        }
+        // A store that was named needs no airlock.toml to say which environment it belongs to.
+        let location = match self.place.store.clone() {
+            Some(location) => location,
+            None => context.environment(&self.place)?.artifacts()?.clone(),
+        };
+        let published = context.block_on(publish::publish(context, &location, &build, &envelopes))?;
+        tell(context, &build, &location, &published)?;
+        Ok(Exit::Done)
+    }
+}
+
+fn tell(context: &Context, build: &NamedBuild, location: &Location, published: &Published) -> Result<(), Failure> {
+    let (project, number) = (&build.manifest.project, build.manifest.build.number());
+    let Published { created, blobs: Sent { sent, present } } = published;
+    let out = &context.out;
+    let verb = if *created { "published" } else { "had already published" };
+    out.say(format!("{verb} build {number} of {project} in {location}"));
+    let told = |tally: &Tally| format!("{} blobs ({})", tally.blobs, size(tally.bytes));
+    out.say(format!("sent {}; {} were already there", told(sent), told(present)));
+    if out.is_json() {
+        let tally = |tally: &Tally| json!({ "blobs": tally.blobs, "bytes": tally.bytes });
+        out.json(&json!({ "project": project, "build": number, "manifest": build.digest, "created": created,
+            "store": location, "sent": tally(sent), "present": tally(present) }))?;
+    } else {
+        out.data(format!("{}\n", build.digest))?;
+    }
+    Ok(())
+}

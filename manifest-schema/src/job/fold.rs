@@ -199,12 +199,19 @@ impl Job {
             Happening::Done { step } => self.close(*step, StepState::Done)?,
             Happening::StepFailed { step, reason } => self.close(*step, StepState::Failed(reason.clone()))?,
             Happening::Recorded { sequence, outcome } => {
+                let all_done = self.steps.iter().all(|(_, state)| *state == StepState::Done);
+                if *outcome == Outcome::Succeeded && !all_done {
+                    return Err("records a success, but not every step is done".to_owned());
+                }
                 self.advance(Phase::Applying, Phase::Recorded)?;
                 self.recorded = Some((*sequence, *outcome));
             }
             Happening::Progress { .. } => self.require(self.worker.is_some())?,
-            Happening::CancelRequested => self.cancelling = true,
-            Happening::Ended { outcome, reasons } => self.end(*outcome, reasons)?,
+            Happening::CancelRequested => {
+                self.require(self.number > 0)?;
+                self.cancelling = true;
+            }
+            Happening::Ended { outcome, reasons } => self.end(event.writer.kind, *outcome, reasons)?,
         }
         Ok(())
     }
@@ -236,15 +243,23 @@ impl Job {
         }
     }
 
-    fn end(&mut self, outcome: JobOutcome, reasons: &[Reason]) -> Result<(), String> {
-        let did_it = match self.action {
-            Action::Plan | Action::Drift => self.phase == Phase::Planned,
-            Action::Apply => self.recorded.is_some_and(|(_, recorded)| recorded == Outcome::Succeeded),
-        };
+    fn end(&mut self, by: WriterKind, outcome: JobOutcome, reasons: &[Reason]) -> Result<(), String> {
+        // A worker ends what it took; the gateway ends what nobody took, and what a dead worker left.
+        self.require(match by {
+            WriterKind::Gateway => self.number > 0,
+            WriterKind::Worker => self.worker.is_some(),
+        })?;
+        let recorded = self.recorded.map(|(_, outcome)| outcome);
         match outcome {
-            JobOutcome::Succeeded => self.require(did_it)?,
+            JobOutcome::Succeeded => self.require(match self.action {
+                Action::Plan | Action::Drift => self.phase == Phase::Planned,
+                Action::Apply => recorded == Some(Outcome::Succeeded),
+            })?,
+            JobOutcome::RolledBack => self.require(recorded == Some(Outcome::RolledBack))?,
             JobOutcome::Refused => self.require(self.steps.is_empty())?,
-            JobOutcome::Failed | JobOutcome::RolledBack | JobOutcome::Cancelled | JobOutcome::Interrupted => {}
+            // Nobody says of itself that it died.
+            JobOutcome::Interrupted => self.require(by == WriterKind::Gateway)?,
+            JobOutcome::Failed | JobOutcome::Cancelled => {}
         }
         self.phase = Phase::Ended;
         self.ended = Some((outcome, reasons.to_vec()));

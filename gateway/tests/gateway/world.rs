@@ -41,12 +41,13 @@ pub(crate) fn key(seed: u8) -> SecretKey {
     SecretKey::from_seed(&Zeroizing::new([seed; 32]))
 }
 
-/// A worker that writes down how it was started and stays alive until its directory goes away or it is killed.
+/// A worker that writes down how it was started and stays alive until the world ends or it is killed.
 const WORKER: &str = r#"#!/bin/sh
 here=$(dirname "$0")
-echo "$@" >> "$here/starts"
+[ -e "$here/alive" ] || exit 0
 env > "$here/environment"
-while [ -e "$here/starts" ]; do sleep 0.05; done
+echo "$@" >> "$here/starts"
+while [ -e "$here/alive" ]; do sleep 0.05; done
 "#;
 
 pub(crate) struct World {
@@ -77,6 +78,7 @@ impl World {
     async fn bare() -> Self {
         let directory = TempDir::new().unwrap();
         let path = directory.path();
+        fs::write(path.join("alive"), "").unwrap();
         fs::write(path.join("worker"), WORKER).unwrap();
         fs::set_permissions(path.join("worker"), fs::Permissions::from_mode(0o755)).unwrap();
         let sides =
@@ -236,6 +238,16 @@ impl World {
         let keys = self.keys("").await;
         assert!(keys.iter().all(|key| key.starts_with(prefix::TRUST)), "{keys:?}");
         assert_eq!(self.starts(), [""; 0]);
+    }
+}
+
+impl Drop for World {
+    /// Ends the workers. One that is just beginning may write while its directory is being removed: once more, then.
+    fn drop(&mut self) {
+        let _ = fs::remove_file(self.path().join("alive"));
+        while self.path().exists() && fs::remove_dir_all(self.path()).is_err() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 }
 

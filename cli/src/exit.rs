@@ -27,10 +27,8 @@ pub(crate) enum Exit {
     /// Not approved: a person is needed.
     NotApproved = 4,
     /// The job failed, was cancelled, or was rolled back.
-    #[allow(dead_code, reason = "for the commands that follow a job")]
     JobFailed = 5,
     /// Waited long enough; the job goes on.
-    #[allow(dead_code, reason = "for the commands that follow a job")]
     TimedOut = 6,
     /// Temporarily unavailable: the same call may succeed later.
     Unavailable = 7,
@@ -99,6 +97,11 @@ impl Failure {
     pub(crate) fn refused(message: impl Into<String>, reasons: Vec<Reason>) -> Self {
         let exit = Exit::of_refusal(&reasons);
         Self { reasons, ..Self::new(exit, anyhow::Error::msg(message.into())) }
+    }
+
+    /// A job that failed, was cancelled or was rolled back, for these reasons.
+    pub(crate) fn job_failed(message: impl Into<String>, reasons: Vec<Reason>) -> Self {
+        Self { reasons, ..Self::new(Exit::JobFailed, anyhow::Error::msg(message.into())) }
     }
 
     /// What a person can do about it.

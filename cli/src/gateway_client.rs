@@ -149,7 +149,10 @@ fn unknown(job: JobId) -> Failure {
 }
 
 fn another_question() -> Failure {
-    Failure::new(Exit::Failed, anyhow::anyhow!("the gateway answered another question: its version doesn't fit this one"))
+    Failure::new(
+        Exit::Failed,
+        anyhow::anyhow!("the gateway answered another question: its version doesn't fit this one"),
+    )
 }
 
 /// How long ago a time was, for people.

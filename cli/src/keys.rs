@@ -17,7 +17,7 @@ use crate::output::Output;
 const LIMIT: usize = 64 << 10;
 
 /// Where a passphrase comes from. It is never an argument, which other users of the machine could read.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct PassphraseArgs {
     /// Read the passphrase of the private key from the first line of this file [or: AIRLOCK_PASSPHRASE].
     #[arg(long, value_name = "FILE")]

@@ -3,6 +3,7 @@
 //! People read stderr, programs read stdout, and both may rely on the exit code (see [`exit::Exit`]). Commands live in
 //! [`commands`], one file each.
 
+mod audit;
 mod build;
 mod commands;
 mod config;
@@ -10,12 +11,17 @@ mod context;
 mod env;
 mod exit;
 mod files;
+mod gateway_client;
 mod git;
 mod keys;
 mod output;
 mod parallel;
+mod pipeline;
+mod production;
 mod progress;
+mod starting_policy;
 mod statements;
+mod trusted;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -14,7 +14,7 @@ use manifest_schema::json::to_bytes;
 use serde::Serialize;
 
 pub(crate) use table::Table;
-pub(crate) use text::{duration, plain, size, wrap};
+pub(crate) use text::{count, duration, plain, size, wrap};
 
 /// How answers are written to standard output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -45,7 +45,8 @@ pub struct PlanSummary {
 impl Document for PlanSummary {
     const SCHEMA: &'static str = PlanSummarySchema::NAME;
     const NAME: &'static str = "plan summary";
-    const LIMIT: usize = 3 << 20;
+    // In base64 it must fit an answer of the gateway, with room for the rest.
+    const LIMIT: usize = 2 << 20;
 }
 
 /// What Terraform would do.

@@ -119,4 +119,6 @@ fn identified(name: &str, mut schema: Value) -> Value {
 }
 
 #[cfg(test)]
+mod strict;
+#[cfg(test)]
 mod tests;

@@ -14,7 +14,7 @@ use crate::apply::Done;
 use crate::session::Session;
 use crate::stop::Stop;
 
-/// Writes this job's record: the signed statement first, so that a record that is there is signed.
+/// Writes this job's record.
 pub(crate) async fn write(session: &Session, admission: &Admission, done: &Done) -> Result<(), Stop> {
     let request = session.request();
     let production = &session.sides().production;
@@ -30,22 +30,6 @@ pub(crate) async fn write(session: &Session, admission: &Admission, done: &Done)
         complete: complete(done.outcome, new, latest.as_ref()),
         ..outline(session, session.request().plan, new, latest.as_ref(), session.job())?
     };
-    let bytes = record.to_bytes();
-    let said = Deployment {
-        project: record.project.clone(),
-        environment: record.environment.clone(),
-        change: record.change.clone(),
-        plan: record.plan,
-        job: record.job,
-        outcome: record.outcome,
-        sequence: record.sequence,
-        record: Digest::of(&bytes),
-        finished_at: record.finished_at,
-    };
-    let subjects = vec![Subject::new(subject::MANIFEST, record.manifest)];
-    let signed = Statement::new(subjects, said).sign(&session.key()?).map_err(Stop::failed)?;
-    let (Creation::Created | Creation::Exists) =
-        production.create(&Key::JobDeployment(session.job()), &signed.envelope).await?;
     put(session, &record).await?;
     session.say(Happening::Recorded { sequence: record.sequence, outcome: record.outcome }).await
 }
@@ -141,9 +125,26 @@ fn outline(
     })
 }
 
+/// Signs a record and creates it: the statement first, so that a record that is there is signed.
 async fn put(session: &Session, record: &DeploymentRecord) -> Result<(), Stop> {
+    let said = Deployment {
+        project: record.project.clone(),
+        environment: record.environment.clone(),
+        change: record.change.clone(),
+        plan: record.plan,
+        job: record.job,
+        outcome: record.outcome,
+        sequence: record.sequence,
+        record: Digest::of(&record.to_bytes()),
+        finished_at: record.finished_at,
+    };
+    let subjects = vec![Subject::new(subject::MANIFEST, record.manifest)];
+    let signed = Statement::new(subjects, said).sign(&session.key()?).map_err(Stop::failed)?;
+    let production = &session.sides().production;
+    let (Creation::Created | Creation::Exists) =
+        production.create(&Key::JobDeployment(record.job), &signed.envelope).await?;
     let key = Key::Deployed(record.environment.clone(), record.project.clone(), record.sequence);
-    match records::create(&session.sides().production, &key, record).await? {
+    match records::create(production, &key, record).await? {
         Creation::Created => Ok(()),
         Creation::Exists => {
             Err(Stop::failed(format!("{key} is there already: somebody else records for this project")))

@@ -1,10 +1,19 @@
 //! One file per command: its arguments beside what it does.
 
+mod audit;
+mod cancel;
+mod change;
 mod completions;
+mod deploy;
+mod deployed;
 mod explain;
+mod init;
 mod key;
+mod launch;
 mod manifest;
 mod publish;
+mod status;
+mod trust;
 
 use clap::Subcommand;
 
@@ -14,6 +23,27 @@ use crate::exit::{Exit, Failure};
 /// Everything `airlock` can do.
 #[derive(Subcommand)]
 pub(crate) enum Command {
+    /// Set this repository up: keys, both stores and a trust policy, all on this machine.
+    Init(init::Args),
+    /// Build, sign, publish, plan, ask for approval, apply: the whole way as one command.
+    Deploy(deploy::Args),
+    /// Say what runs in an environment, since when, and who approved it.
+    Deployed(deployed::Args),
+    /// Ask for deploys; approve or reject them.
+    #[command(subcommand)]
+    Change(change::Command),
+    /// Ask production for a deploy job.
+    LaunchDeployJob(launch::Args),
+    /// Say how a job is, or follow it to its end.
+    GetDeployJobStatus(status::Args),
+    /// Ask a job to stop as soon as it safely can.
+    CancelDeployJob(cancel::Args),
+    /// Make, sign, check and publish the policy of who may sign what.
+    #[command(subcommand)]
+    Trust(trust::Command),
+    /// Look back: what was deployed, and whether every signature holds.
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Make keys and look at them.
     #[command(subcommand)]
     Key(key::Command),
@@ -32,6 +62,15 @@ impl Command {
     /// Does it.
     pub(crate) fn run(self, context: &Context) -> Result<Exit, Failure> {
         match self {
+            Self::Init(arguments) => arguments.run(context),
+            Self::Deploy(arguments) => arguments.run(context),
+            Self::Deployed(arguments) => arguments.run(context),
+            Self::Change(command) => command.run(context),
+            Self::LaunchDeployJob(arguments) => arguments.run(context),
+            Self::GetDeployJobStatus(arguments) => arguments.run(context),
+            Self::CancelDeployJob(arguments) => arguments.run(context),
+            Self::Trust(command) => command.run(context),
+            Self::Audit(command) => command.run(context),
             Self::Key(command) => command.run(context),
             Self::Manifest(command) => command.run(context),
             Self::Publish(arguments) => arguments.run(context),

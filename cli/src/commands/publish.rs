@@ -12,7 +12,7 @@ use crate::build::publish::{self, Published, Sent, Tally};
 use crate::config::EnvironmentArgs;
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
-use crate::output::size;
+use crate::output::{count, size};
 use crate::statements::EnvelopeFile;
 
 /// What to publish, and where.
@@ -53,8 +53,8 @@ fn tell(context: &Context, build: &NamedBuild, location: &Location, published: &
     let out = &context.out;
     let verb = if *created { "published" } else { "had already published" };
     out.say(format!("{verb} build {number} of {project} in {location}"));
-    let told = |tally: &Tally| format!("{} blobs ({})", tally.blobs, size(tally.bytes));
-    out.say(format!("sent {}; {} were already there", told(sent), told(present)));
+    let told = |tally: &Tally| format!("{} ({})", count(tally.blobs, "blob"), size(tally.bytes));
+    out.say(format!("sent {}; already there: {}", told(sent), told(present)));
     if out.is_json() {
         let tally = |tally: &Tally| json!({ "blobs": tally.blobs, "bytes": tally.bytes });
         out.json(&json!({ "project": project, "build": number, "manifest": build.digest, "created": created,

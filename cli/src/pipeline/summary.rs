@@ -49,7 +49,13 @@ fn resource(text: &mut String, change: &ResourceChange, paint: Paint) {
         match change.values.get(attribute) {
             Some(value) => {
                 let side = |side: &Option<String>| side.as_deref().map_or_else(|| "-".to_owned(), short);
-                let _ = writeln!(text, "             {}: {} → {}", plain(attribute), side(&value.before), side(&value.after));
+                let _ = writeln!(
+                    text,
+                    "             {}: {} → {}",
+                    plain(attribute),
+                    side(&value.before),
+                    side(&value.after)
+                );
             }
             None if change.action == ResourceAction::Update => {
                 let _ = writeln!(text, "             {}", plain(attribute));
@@ -68,7 +74,9 @@ fn short(value: &str) -> String {
 fn service_line(text: &mut String, service: &ServiceChange, paint: Paint) {
     for (container, image) in &service.containers {
         let line = match image.before {
-            None => paint.green(&format!("create   service {}: {container} runs {}", service.service, image.after.short())),
+            None => {
+                paint.green(&format!("create   service {}: {container} runs {}", service.service, image.after.short()))
+            }
             Some(before) if before == image.after => {
                 format!("keep     service {}: {container} runs {}", service.service, before.short())
             }
@@ -92,6 +100,12 @@ fn findings(text: &mut String, summary: &PlanSummary, paint: Paint) {
     let _ = writeln!(text, "  {}", paint.bold(&format!("{count} finding{}", plural(count as u64))));
     for finding in &summary.findings {
         let severity = paint.red(&finding.severity.to_string());
-        let _ = writeln!(text, "    {severity} {}: {} ({})", finding.rule, plain(&finding.address), plain(&finding.message));
+        let _ = writeln!(
+            text,
+            "    {severity} {}: {} ({})",
+            finding.rule,
+            plain(&finding.address),
+            plain(&finding.message)
+        );
     }
 }

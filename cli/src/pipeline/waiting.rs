@@ -7,7 +7,6 @@ use change::standing::{Lifts, Voter};
 use change::{ChangeRecord, Standing};
 use manifest_schema::deployment::DeploymentRecord;
 use manifest_schema::gates::{Authors, Circumstances, Needs};
-use manifest_schema::manifest::BuildManifest;
 use manifest_schema::plan::PlanSummary;
 use manifest_schema::statement::ReviewVerdict;
 use manifest_schema::storage::{AttestationKind, Key};
@@ -62,8 +61,8 @@ impl Question<'_> {
         let live = self.deployed.and_then(DeploymentRecord::highest_live);
         let rollback = live.is_some_and(|live| summary.build < live);
         let emergency = environment.freezes.iter().any(|freeze| freeze.from <= now && now < freeze.until);
-        let bot_approved = standing.approvals().any(|voice| matches!(voice.voter, Voter::Bot(_)))
-            && self.review_is_clear(&reviews);
+        let bot_approved =
+            standing.approvals().any(|voice| matches!(voice.voter, Voter::Bot(_))) && self.review_is_clear(&reviews);
         let circumstances =
             Circumstances { summary: &summary, deployed: self.deployed, rollback, emergency, bot_approved, now };
         let needs = Needs::of(environment, &circumstances);
@@ -94,8 +93,7 @@ impl Question<'_> {
             let opened =
                 manifest_schema::statement::Verified::<manifest_schema::statement::Review>::open(envelope, &keys);
             if let Ok(review) = opened
-                && let Some(object) =
-                    self.artifacts.get(&Key::Blob(review.predicate().authors), Authors::LIMIT).await?
+                && let Some(object) = self.artifacts.get(&Key::Blob(review.predicate().authors), Authors::LIMIT).await?
             {
                 lists.insert(review.predicate().authors, object.bytes);
             }
@@ -120,7 +118,8 @@ impl Question<'_> {
             }
             let waiting = view.waiting_for();
             if timeout.is_some_and(|timeout| begun.elapsed() >= timeout) {
-                let failure = Failure::new(Exit::TimedOut, anyhow::anyhow!("change {id} is not approved yet: {waiting}"));
+                let failure =
+                    Failure::new(Exit::TimedOut, anyhow::anyhow!("change {id} is not approved yet: {waiting}"));
                 return Err(failure.hint(format!("`airlock change wait {id}` goes on waiting")));
             }
             if told.is_none_or(|told| told.elapsed() >= STILL) {
@@ -177,12 +176,4 @@ impl View {
         let hint = "talk to them; they can take their no back with `airlock change revoke`";
         Err(Failure::new(Exit::NotApproved, message).hint(hint))
     }
-}
-
-/// The build's manifest, from the artifacts store, by its digest.
-///
-/// # Errors
-/// When it is not there or can't be read.
-pub(crate) async fn manifest(artifacts: &Store, digest: Digest) -> Result<BuildManifest, Failure> {
-    Ok(BuildManifest::from_bytes(&artifacts.fetch(&digest, BuildManifest::LIMIT).await?)?)
 }

@@ -3,7 +3,7 @@
 mod attacks;
 mod builds;
 mod clock;
-mod rules;
+pub(crate) mod rules;
 mod table;
 mod votes;
 pub(crate) mod world;

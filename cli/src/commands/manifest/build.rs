@@ -10,7 +10,7 @@ use crate::config::EnvironmentArgs;
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
 use crate::files;
-use crate::output::size;
+use crate::output::{count, size};
 
 /// How to build it.
 #[derive(clap::Args)]
@@ -51,10 +51,10 @@ fn tell(context: &Context, build: &NamedBuild, path: &Path) -> Result<(), Failur
     let bytes = blobs.iter().map(|blob| blob.size).sum::<u64>();
     let (project, build) = (&manifest.project, manifest.build.number());
     out.say(format!(
-        "wrote {}: build {build} of {project}, {} artifacts in {} blobs, {}",
+        "wrote {}: build {build} of {project}, {} in {}, {}",
         path.display(),
-        manifest.artifacts.len(),
-        blobs.len(),
+        count(manifest.artifacts.len(), "artifact"),
+        count(blobs.len(), "blob"),
         size(bytes)
     ));
     for source in manifest.sources.iter().filter(|source| source.dirty) {

@@ -6,7 +6,7 @@ use crate::build::named::{BuildName, NamedBuild};
 use crate::config::EnvironmentArgs;
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
-use crate::output::{Output, Table, plain, size, wrap};
+use crate::output::{Output, Table, count, plain, size, wrap};
 
 /// Which build.
 #[derive(clap::Args)]
@@ -56,8 +56,8 @@ fn text(out: &Output, build: &NamedBuild) -> String {
         for artifact in &manifest.artifacts {
             let contents = match &artifact.content {
                 Content::File | Content::Provider => String::new(),
-                Content::Directory(files) | Content::Terraform(files) => format!("{} files", files.len()),
-                Content::Image(blobs) => format!("{} blobs", blobs.len()),
+                Content::Directory(files) | Content::Terraform(files) => count(files.len(), "file"),
+                Content::Image(blobs) => count(blobs.len(), "blob"),
             };
             let whole = artifact.blobs().iter().map(|blob| blob.size).sum();
             let (name, kind) = (artifact.name.to_string(), artifact.kind().to_string());

@@ -1,0 +1,403 @@
+//! `airlock change`
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use change::record::{Ending, Note};
+use change::{ChangeRecord, Standing};
+use clap::Subcommand;
+use manifest_schema::names::ChangeId;
+use manifest_schema::statement::Decision;
+use manifest_schema::{Digest, Document as _};
+use serde_json::json;
+use store::Store;
+
+use crate::build::named::{BuildName, NamedBuild};
+use crate::config::EnvironmentArgs;
+use crate::context::Context;
+use crate::exit::{Exit, Failure};
+use crate::keys::SigningKeyArgs;
+use crate::output::{Table, plain};
+use crate::pipeline::changes::{self, Texts, Vote, whoami};
+use crate::pipeline::summary;
+use crate::pipeline::waiting::{Question, View};
+use crate::production::{self, Production};
+
+/// What to do with changes.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Ask for a deploy: open a change for a plan of a build, or find the open one.
+    Open(Open),
+    /// Say yes: sign an approval of exactly this plan of this build.
+    Approve(Approve),
+    /// Say no: it stands for this build in this environment until you revoke it.
+    Reject(Reject),
+    /// Take your own yes or no back.
+    Revoke(Revoke),
+    /// Show a change, who said what, and what is missing; without an id, list all changes.
+    Show(Show),
+    /// Wait until enough people have approved.
+    Wait(Wait),
+    /// Close a change.
+    Close(Close),
+}
+
+impl Command {
+    pub(crate) fn run(self, context: &Context) -> Result<Exit, Failure> {
+        match self {
+            Self::Open(arguments) => arguments.run(context),
+            Self::Approve(arguments) => arguments.run(context),
+            Self::Reject(arguments) => arguments.run(context),
+            Self::Revoke(arguments) => arguments.run(context),
+            Self::Show(arguments) => arguments.run(context),
+            Self::Wait(arguments) => arguments.run(context),
+            Self::Close(arguments) => arguments.run(context),
+        }
+    }
+}
+
+/// Opens a change.
+#[derive(clap::Args)]
+pub(crate) struct Open {
+    /// The build: a manifest file, its digest, PROJECT#NUMBER, or EPOCH.NUMBER.
+    build: BuildName,
+    /// The plan statement that the plan job made.
+    #[arg(long, value_name = "DIGEST")]
+    plan: Digest,
+    #[command(flatten)]
+    texts: Texts,
+    #[command(flatten)]
+    environment: EnvironmentArgs,
+}
+
+impl Open {
+    fn run(self, context: &Context) -> Result<Exit, Failure> {
+        let build = NamedBuild::find(context, &self.environment, &self.build)?;
+        context.block_on(async {
+            let production = Production::open(context, &self.environment).await?;
+            let policy = production.policy().await?;
+            let plan = changes::plan_copy(&production.artifacts, policy.policy(), build.digest, self.plan).await?;
+            let tracker = production::tracker(&production.environment)?;
+            let opened = changes::open(context, &tracker, &build, &plan, self.texts)?;
+            let id = &opened.record.id;
+            context.out.say(if opened.is_new { format!("opened change {id}") } else { format!("change {id} is open") });
+            context.out.say(format!("next: a person approves with `airlock change approve {id} --key KEY.pem`"));
+            answer(context, &opened.record, || format!("{id}\n"))
+        })
+    }
+}
+
+fn answer(context: &Context, record: &ChangeRecord, text: impl FnOnce() -> String) -> Result<Exit, Failure> {
+    if context.out.is_json() {
+        context.out.json(record)?;
+    } else {
+        context.out.data(text())?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Says yes.
+#[derive(clap::Args)]
+pub(crate) struct Approve {
+    /// The change.
+    change: ChangeId,
+    #[command(flatten)]
+    key: SigningKeyArgs,
+    /// Also let an older or aged build through.
+    #[arg(long)]
+    rollback: bool,
+    /// Also hold in a freeze window.
+    #[arg(long)]
+    emergency: bool,
+    /// What others should know.
+    #[arg(long, value_name = "TEXT")]
+    comment: Option<String>,
+    #[command(flatten)]
+    environment: EnvironmentArgs,
+}
+
+impl Approve {
+    fn run(self, context: &Context) -> Result<Exit, Failure> {
+        let key = self.key.load(&context.out)?;
+        let Self { rollback, emergency, comment, .. } = self;
+        let vote = Vote { decision: Decision::Approve, rollback, emergency, comment, key: &key };
+        cast(context, &self.environment, &self.change, "approved", vote)
+    }
+}
+
+fn cast(
+    context: &Context,
+    environment: &EnvironmentArgs,
+    id: &ChangeId,
+    verb: &str,
+    vote: Vote<'_>,
+) -> Result<Exit, Failure> {
+    context.block_on(async {
+        let production = Production::open(context, environment).await?;
+        let tracker = production::tracker(&production.environment)?;
+        let change = tracker.get(id)?;
+        let statement = changes::vote(context, &production, &tracker, &change, vote).await?;
+        let request = &change.request;
+        context.out.say(format!(
+            "{verb} {} {} in {} (change {id}, plan {})",
+            request.project,
+            request.build.number,
+            request.environment,
+            request.plan.short()
+        ));
+        if context.out.is_json() {
+            context.out.json(&json!({ "change": id, "statement": statement }))?;
+        } else {
+            context.out.data(format!("{statement}\n"))?;
+        }
+        Ok(Exit::Done)
+    })
+}
+
+/// Says no.
+#[derive(clap::Args)]
+pub(crate) struct Reject {
+    /// The change.
+    change: ChangeId,
+    #[command(flatten)]
+    key: SigningKeyArgs,
+    /// Why.
+    #[arg(long, value_name = "TEXT")]
+    comment: Option<String>,
+    #[command(flatten)]
+    environment: EnvironmentArgs,
+}
+
+impl Reject {
+    fn run(self, context: &Context) -> Result<Exit, Failure> {
+        let key = self.key.load(&context.out)?;
+        let vote =
+            Vote { decision: Decision::Reject, rollback: false, emergency: false, comment: self.comment, key: &key };
+        cast(context, &self.environment, &self.change, "rejected", vote)
+    }
+}
+
+/// Takes a statement back.
+#[derive(clap::Args)]
+pub(crate) struct Revoke {
+    /// The change.
+    change: ChangeId,
+    #[command(flatten)]
+    key: SigningKeyArgs,
+    /// The statement to take back; without it, your newest that stands.
+    #[arg(long, value_name = "DIGEST")]
+    statement: Option<Digest>,
+    /// Why.
+    #[arg(long, value_name = "TEXT")]
+    comment: Option<String>,
+    #[command(flatten)]
+    environment: EnvironmentArgs,
+}
+
+impl Revoke {
+    fn run(self, context: &Context) -> Result<Exit, Failure> {
+        let key = self.key.load(&context.out)?;
+        let statement = match self.statement {
+            Some(statement) => statement,
+            None => context.block_on(self.newest(context, &key))?,
+        };
+        let decision = Decision::Revoke { statement };
+        let vote = Vote { decision, rollback: false, emergency: false, comment: self.comment, key: &key };
+        cast(context, &self.environment, &self.change, "took back a word on", vote)
+    }
+
+    async fn newest(&self, context: &Context, key: &manifest_schema::keys::SecretKey) -> Result<Digest, Failure> {
+        let production = Production::open(context, &self.environment).await?;
+        let change = production::tracker(&production.environment)?.get(&self.change)?;
+        let policy = production.policy().await?;
+        let person = policy.policy().person_of(&key.public()).cloned();
+        let view = view(context, &production, &change).await?;
+        let Standing { voices, .. } = view.standing;
+        let own = voices.into_iter().rev().find(|voice| {
+            voice.voter.person() == person.as_ref()
+                && person.is_some()
+                && voice.state == change::standing::State::Counts
+        });
+        own.map(|voice| voice.statement).ok_or_else(|| {
+            Failure::from(anyhow::anyhow!("nothing that this key's person said about {} stands", self.change))
+                .hint(format!("`airlock change show {}` lists who said what", self.change))
+        })
+    }
+}
+
+async fn view(context: &Context, production: &Production, change: &ChangeRecord) -> Result<View, Failure> {
+    let policy = production.policy().await?;
+    let request = &change.request;
+    let deployed = production.client.latest(&request.environment, &request.project).await?;
+    let question =
+        Question { artifacts: &production.artifacts, change, policy: policy.policy(), deployed: deployed.as_ref() };
+    question.look(context.ambient.now()).await
+}
+
+/// Shows a change.
+#[derive(clap::Args)]
+pub(crate) struct Show {
+    /// The change.
+    change: Option<ChangeId>,
+    #[command(flatten)]
+    environment: EnvironmentArgs,
+}
+
+impl Show {
+    fn run(self, context: &Context) -> Result<Exit, Failure> {
+        let Some(id) = &self.change else { return self.list(context) };
+        context.block_on(async {
+            let production = Production::open(context, &self.environment).await?;
+            let change = production::tracker(&production.environment)?.get(id)?;
+            let view = view(context, &production, &change).await?;
+            if context.out.is_json() {
+                let needs = json!({ "people": view.needs.people, "because": view.needs.demands });
+                let enough = view.is_enough();
+                context.out.json(
+                    &json!({ "change": change, "standing": view.standing, "needs": needs, "approved": enough }),
+                )?;
+            } else {
+                context.out.data(text(context, &production.artifacts, &change, &view).await?)?;
+            }
+            Ok(Exit::Done)
+        })
+    }
+
+    fn list(&self, context: &Context) -> Result<Exit, Failure> {
+        let records = production::tracker(&context.environment(&self.environment)?)?.list()?;
+        if context.out.is_json() {
+            context.out.json(&records)?;
+            return Ok(Exit::Done);
+        }
+        let mut table = Table::new(["change", "status", "build", "environment", "summary"]);
+        for ChangeRecord { id, status, request, .. } in &records {
+            let build = format!("{} {}", request.project, request.build.number);
+            table.row([
+                id.to_string(),
+                status.to_string(),
+                build,
+                request.environment.to_string(),
+                request.summary.clone(),
+            ]);
+        }
+        context.out.data(table.render(context.out.width()))?;
+        Ok(Exit::Done)
+    }
+}
+
+async fn text(context: &Context, artifacts: &Store, change: &ChangeRecord, view: &View) -> Result<String, Failure> {
+    let request = &change.request;
+    let paint = context.out.paint_out();
+    let mut text = format!("{} ({}): {}\n", paint.bold(change.id.as_str()), change.status, plain(&request.summary));
+    let _ = writeln!(text, "  opened {} by {}", change.opened_at, plain(&change.opened_by));
+    let line = |text: &mut String, name: &str, value: &str| {
+        if !value.is_empty() {
+            let _ = writeln!(text, "  {name}: {}", plain(value).replace('\n', " "));
+        }
+    };
+    line(&mut text, "why", &request.justification);
+    line(&mut text, "rollback plan", &request.rollback_plan);
+    line(&mut text, "branch", request.branch.as_deref().unwrap_or_default());
+    line(&mut text, "components", &request.components.join(", "));
+    line(&mut text, "links", &request.links.join(" "));
+    line(&mut text, "manifest", &request.manifest.to_string());
+    line(&mut text, "plan statement", &request.plan.to_string());
+    let bytes = artifacts.fetch(&request.plan_summary, manifest_schema::plan::PlanSummary::LIMIT).await?;
+    text.push('\n');
+    text.push_str(&summary::text(&manifest_schema::plan::PlanSummary::from_bytes(&bytes)?, paint));
+    text.push('\n');
+    for voice in &view.standing.voices {
+        let said = match voice.decision {
+            Decision::Approve => "yes",
+            Decision::Reject => "no",
+            Decision::Revoke { .. } => "takes back",
+        };
+        let lifts = match (voice.rollback, voice.emergency) {
+            (false, false) => "",
+            (true, false) => ", rollback",
+            (false, true) => ", emergency",
+            (true, true) => ", rollback, emergency",
+        };
+        let _ = write!(text, "  {} by {} at {}{lifts}: {}", said, voice.voter, voice.issued_at, voice.state);
+        let comment = voice.comment.as_deref().map(|comment| format!(" — {}", plain(comment))).unwrap_or_default();
+        let _ = writeln!(text, "{comment}");
+    }
+    for unheard in &view.standing.unheard {
+        let keys = unheard.claimed_keys.join(", ");
+        let _ = writeln!(text, "  ignored: a statement claimed by {} ({})", plain(&keys), plain(&unheard.problem));
+    }
+    let state = if view.standing.rejections().next().is_some() {
+        paint.red("rejected")
+    } else if view.is_enough() {
+        paint.green("approved")
+    } else {
+        paint.yellow(&format!("waiting: {}", view.waiting_for()))
+    };
+    let _ = writeln!(text, "  {state}");
+    Ok(text)
+}
+
+/// Waits for approval.
+#[derive(clap::Args)]
+pub(crate) struct Wait {
+    /// The change.
+    change: ChangeId,
+    /// Give up after so many seconds.
+    #[arg(long, value_name = "SECONDS")]
+    timeout: Option<u64>,
+    #[command(flatten)]
+    environment: EnvironmentArgs,
+}
+
+impl Wait {
+    fn run(self, context: &Context) -> Result<Exit, Failure> {
+        context.block_on(async {
+            let production = Production::open(context, &self.environment).await?;
+            let change = production::tracker(&production.environment)?.get(&self.change)?;
+            let policy = production.policy().await?;
+            let request = &change.request;
+            let deployed = production.client.latest(&request.environment, &request.project).await?;
+            let question = Question {
+                artifacts: &production.artifacts,
+                change: &change,
+                policy: policy.policy(),
+                deployed: deployed.as_ref(),
+            };
+            let named = question.wait(context, self.timeout.map(Duration::from_secs)).await?;
+            context.out.say(format!("change {} is approved", self.change));
+            if context.out.is_json() {
+                context.out.json(&json!({ "change": self.change, "approvals": named }))?;
+            } else {
+                let lines: String = named.iter().map(|statement| format!("{statement}\n")).collect();
+                context.out.data(lines)?;
+            }
+            Ok(Exit::Done)
+        })
+    }
+}
+
+/// Closes a change.
+#[derive(clap::Args)]
+pub(crate) struct Close {
+    /// The change.
+    change: ChangeId,
+    /// How it came to its end.
+    #[arg(long, value_name = "TEXT", default_value = "closed by hand")]
+    resolution: String,
+    /// It is not wanted.
+    #[arg(long)]
+    rejected: bool,
+    #[command(flatten)]
+    environment: EnvironmentArgs,
+}
+
+impl Close {
+    fn run(self, context: &Context) -> Result<Exit, Failure> {
+        let tracker = production::tracker(&context.environment(&self.environment)?)?;
+        let ending = if self.rejected { Ending::Rejected } else { Ending::Closed };
+        let note = Note { at: context.ambient.now(), by: whoami(), text: self.resolution };
+        let record = tracker.close(&self.change, ending, note)?;
+        context.out.say(format!("change {} is {}", record.id, record.status));
+        answer(context, &record, String::new)
+    }
+}

@@ -1,0 +1,227 @@
+//! `airlock deploy`: the whole way from a build to production, as one command.
+//!
+//! It keeps no state of its own. Every step finds what an earlier run has done (the same build has the same manifest,
+//! the same request the same job, the same plan the same change), so a run that was stopped anywhere is continued by
+//! running it again.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use change::ChangeRecord;
+use change::record::{Ending, Note};
+use manifest_schema::Digest;
+use manifest_schema::gateway::JobStatus;
+use manifest_schema::job::{Action, Asked};
+use manifest_schema::manifest::BuildManifest;
+use manifest_schema::names::ChangeId;
+use manifest_schema::statement::{self, Decision, Verified, subject};
+use manifest_schema::storage::AttestationKind;
+use records::attestations;
+use serde_json::json;
+
+use crate::build::make::{self, Options};
+use crate::build::named::{BuildName, NamedBuild};
+use crate::build::publish;
+use crate::config::EnvironmentArgs;
+use crate::context::Context;
+use crate::exit::{Exit, Failure, OrFail as _};
+use crate::keys::{PassphraseArgs, read_private};
+use crate::output::size;
+use crate::pipeline::changes::{self, Texts, Vote, whoami};
+use crate::pipeline::follow::{Follow, verdict};
+use crate::pipeline::waiting::Question;
+use crate::pipeline::{copies, launch, summary};
+use crate::production::{self, Production};
+
+/// Builds, signs, publishes, plans, asks for approval, waits for it, applies, and closes the change.
+#[derive(clap::Args)]
+#[command(after_help = "Stopped anywhere and run again, it continues where it was. Exit codes: 3 refused, 4 not \
+                        approved, 5 the job failed, 6 waited long enough (the job or the change goes on), 7 try again.")]
+pub(crate) struct Args {
+    /// A published build instead of building: its digest, PROJECT#NUMBER, or EPOCH.NUMBER.
+    #[arg(long, value_name = "BUILD")]
+    build: Option<BuildName>,
+    /// The builder's private key; without it, .airlock/keys/builder.pem beside airlock.toml.
+    #[arg(long, value_name = "FILE")]
+    builder_key: Option<PathBuf>,
+    /// Approve with this private key, too, instead of waiting for a person: for trying it out alone.
+    #[arg(long, value_name = "FILE")]
+    approve_with: Option<PathBuf>,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
+    /// Take a working tree with changes that are not committed.
+    #[arg(long)]
+    allow_dirty: bool,
+    /// Give up waiting, for approval and for each job, after so many seconds.
+    #[arg(long, value_name = "SECONDS")]
+    timeout: Option<u64>,
+    #[command(flatten)]
+    texts: Texts,
+    #[command(flatten)]
+    environment: EnvironmentArgs,
+}
+
+impl Args {
+    pub(crate) fn run(self, context: &Context) -> Result<Exit, Failure> {
+        let build = match &self.build {
+            Some(name) => NamedBuild::find(context, &self.environment, name)?,
+            None => self.build_and_publish(context)?,
+        };
+        context.block_on(self.deploy(context, &build))
+    }
+
+    /// Describes, signs and publishes what is in the working directory, as far as that isn't done.
+    fn build_and_publish(&self, context: &Context) -> Result<NamedBuild, Failure> {
+        let project = context.project()?;
+        let environment = context.environment(&self.environment)?;
+        let location = environment.artifacts()?.clone();
+        let options = Options { allow_dirty: self.allow_dirty, ..Options::default() };
+        let build = make::make(context, &project, &options, || Ok(Some(location.clone())))?;
+        let BuildManifest { project: name, build: number, .. } = &build.manifest;
+        context.out.say(format!("build {} of {name}: manifest {}", number.number(), build.digest.short()));
+        let path = self.builder_key.clone().unwrap_or_else(|| project.resolve(".airlock/keys/builder.pem".as_ref()));
+        let key = read_private(&path, &self.passphrase, &context.out)
+            .or_hint("name the builder's key with --builder-key, or run `airlock init`")?;
+        context.block_on(async {
+            let store = store::Store::open_or_create(&location).await?;
+            let known = attestations::list(&store, build.digest, AttestationKind::Build).await?;
+            let ours = [key.public()];
+            let signed = known.into_iter().find(|envelope| {
+                Verified::<statement::Build>::open(envelope, &ours)
+                    .is_ok_and(|opened| opened.subject(subject::MANIFEST) == Some(build.digest))
+            });
+            let envelope = match signed {
+                Some(envelope) => envelope,
+                None => make::sign(&build, &key, context.ambient.now())?.envelope,
+            };
+            let published = publish::publish(context, &location, &build, &[envelope]).await?;
+            let publish::Sent { sent, present } = &published.blobs;
+            let verb = if published.created { "published" } else { "was published before" };
+            context.out.say(format!(
+                "{verb}: sent {} blobs ({}), {} were there",
+                sent.blobs,
+                size(sent.bytes),
+                present.blobs
+            ));
+            Ok(())
+        })?;
+        Ok(build)
+    }
+
+    async fn deploy(self, context: &Context, build: &NamedBuild) -> Result<Exit, Failure> {
+        let production = Production::open(context, &self.environment).await?;
+        let planned = self.plan(context, &production, build).await?;
+        let tracker = production::tracker(&production.environment)?;
+        let policy = production.policy().await?;
+        let plan = changes::plan_copy(&production.artifacts, policy.policy(), build.digest, planned).await?;
+        context.out.raw_error(&summary_for_people(context, &plan.summary));
+
+        let opened = changes::open(context, &tracker, build, &plan, self.texts.clone())?;
+        let change = opened.record;
+        let id = change.id.clone();
+        context.out.say(format!("change {id} {}", if opened.is_new { "opened" } else { "is open" }));
+        // Approved and applied by an earlier run, the plan is found again by its job: nothing is asked twice.
+        let approvals = self.approvals(context, &production, &change).await?;
+        let status = self.apply(context, &production, build, (planned, &id, approvals)).await?;
+        verdict(&status)?;
+        let note = Note { at: context.ambient.now(), by: whoami(), text: format!("deployed by job {}", status.job) };
+        tracker.close(&id, Ending::Resolved, note)?;
+        context.out.say(format!(
+            "deployed {} {} to {}; change {id} is resolved",
+            build.manifest.project,
+            build.manifest.build.number(),
+            production.name
+        ));
+        if context.out.is_json() {
+            context.out.json(&json!({
+                "project": build.manifest.project, "build": build.manifest.build.number(), "manifest": build.digest,
+                "environment": production.name, "plan": planned, "change": id, "job": status.job,
+                "deployment": status.deployment.as_ref().map(|files| files.record.sequence),
+            }))?;
+        }
+        Ok(Exit::Done)
+    }
+
+    fn follow<'a>(&self, context: &'a Context, production: &'a Production) -> Follow<'a> {
+        Follow { context, client: &production.client, timeout: self.timeout.map(Duration::from_secs) }
+    }
+
+    /// The plan statement of this build here, as it is now.
+    async fn plan(&self, context: &Context, production: &Production, build: &NamedBuild) -> Result<Digest, Failure> {
+        let asked = asked(production, build, Action::Plan);
+        let attached = launch::or_attach(&production.client, asked).await?;
+        let again = if attached.existing { " (launched before)" } else { "" };
+        context.out.say(format!("plan job {}{again}", attached.job));
+        let status = self.follow(context, production).to_end(attached.job, 0).await?;
+        copies::keep(&production.artifacts, &status).await?;
+        verdict(&status)?;
+        let plan = status.plan.ok_or_else(|| anyhow::anyhow!("plan job {} succeeded without a plan", attached.job))?;
+        Ok(plan.statement)
+    }
+
+    /// The approvals to name: signed here if asked to, and in any case enough.
+    async fn approvals(
+        &self,
+        context: &Context,
+        production: &Production,
+        change: &ChangeRecord,
+    ) -> Result<Vec<Digest>, Failure> {
+        let policy = production.policy().await?;
+        let request = &change.request;
+        let deployed = production.client.latest(&request.environment, &request.project).await?;
+        let question =
+            Question { artifacts: &production.artifacts, change, policy: policy.policy(), deployed: deployed.as_ref() };
+        let view = question.look(context.ambient.now()).await?;
+        if let (Some(path), false) = (&self.approve_with, view.is_enough()) {
+            let key = read_private(path, &self.passphrase, &context.out)?;
+            let (rollback, emergency) = (view.lifts.rollback, view.lifts.emergency);
+            let vote = Vote { decision: Decision::Approve, rollback, emergency, comment: None, key: &key };
+            let tracker = production::tracker(&production.environment)?;
+            changes::vote(context, production, &tracker, change, vote).await?;
+            context.out.say(format!("approved with {}", key.public().id()));
+        } else if !view.is_enough() {
+            context.out.say(format!("a person approves with: airlock change approve {} --key KEY.pem", change.id));
+        }
+        let named = question.wait(context, self.timeout.map(Duration::from_secs)).await?;
+        context.out.say(format!("approved by {} statement{}", named.len(), if named.len() == 1 { "" } else { "s" }));
+        Ok(named)
+    }
+
+    async fn apply(
+        &self,
+        context: &Context,
+        production: &Production,
+        build: &NamedBuild,
+        (plan, change, approvals): (Digest, &ChangeId, Vec<Digest>),
+    ) -> Result<JobStatus, Failure> {
+        let asked = Asked {
+            plan: Some(plan),
+            change: Some(change.clone()),
+            approvals,
+            ..asked(production, build, Action::Apply)
+        };
+        let attached = launch::or_attach(&production.client, asked).await?;
+        let again = if attached.existing { " (launched before)" } else { "" };
+        context.out.say(format!("apply job {}{again}", attached.job));
+        let status = self.follow(context, production).to_end(attached.job, 0).await?;
+        copies::keep(&production.artifacts, &status).await?;
+        Ok(status)
+    }
+}
+
+fn asked(production: &Production, build: &NamedBuild, action: Action) -> Asked {
+    Asked {
+        action,
+        environment: production.name.clone(),
+        project: build.manifest.project.clone(),
+        manifest: build.digest,
+        plan: None,
+        change: None,
+        approvals: Vec::new(),
+        attempt: 1,
+    }
+}
+
+fn summary_for_people(context: &Context, plan: &manifest_schema::plan::PlanSummary) -> String {
+    if context.out.is_quiet() { String::new() } else { summary::text(plan, context.out.paint_err()) }
+}

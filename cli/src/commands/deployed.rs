@@ -1,0 +1,81 @@
+//! `airlock deployed`
+
+use std::fmt::Write as _;
+
+use manifest_schema::deployment::{DeploymentRecord, StepOutcome};
+use manifest_schema::names::ProjectName;
+use serde_json::json;
+
+use crate::config::EnvironmentArgs;
+use crate::context::Context;
+use crate::exit::{Exit, Failure};
+use crate::gateway_client::ago;
+use crate::pipeline::events::outcome_text;
+use crate::production::{self, Production};
+
+/// Says what runs where, since when, approved by whom.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    environment: EnvironmentArgs,
+    /// The project, instead of the one that airlock.toml names.
+    #[arg(long, value_name = "NAME")]
+    project: Option<ProjectName>,
+}
+
+impl Args {
+    pub(crate) fn run(self, context: &Context) -> Result<Exit, Failure> {
+        context.block_on(async {
+            let production = Production::open(context, &self.environment).await?;
+            let project = production::project(context, self.project.as_ref())?;
+            let latest = production.client.latest(&production.name, &project).await?;
+            if context.out.is_json() {
+                context.out.json(&json!({ "environment": production.name, "project": project, "latest": latest }))?;
+            } else {
+                let text = match &latest {
+                    Some(record) => text(record, context),
+                    None => format!("{project} was never deployed to {}\n", production.name),
+                };
+                context.out.data(text)?;
+            }
+            Ok(Exit::Done)
+        })
+    }
+}
+
+fn text(record: &DeploymentRecord, context: &Context) -> String {
+    let mut text = match record.complete {
+        Some(live) => format!(
+            "{} in {}: build {} runs (manifest {})\n",
+            record.project,
+            record.environment,
+            live.build,
+            live.manifest.short()
+        ),
+        None => format!("{} in {}: no deployment was ever complete\n", record.project, record.environment),
+    };
+    let people: Vec<_> = record.approved_by.iter().map(ToString::to_string).collect();
+    let by = if people.is_empty() { "nobody".to_owned() } else { people.join(", ") };
+    let _ = writeln!(
+        text,
+        "  last deployment: {}, build {}, {} {} ({}), change {}, approved by {by}",
+        record.sequence,
+        record.build,
+        outcome_text(record.outcome),
+        record.finished_at,
+        ago(context.ambient.now(), record.finished_at),
+        record.change,
+    );
+    for step in &record.steps {
+        let builds: Vec<_> = step.live.iter().map(|live| live.build.to_string()).collect();
+        let live = if builds.is_empty() { "nothing".to_owned() } else { builds.join(" or ") };
+        let outcome = match step.outcome {
+            StepOutcome::Done => "",
+            StepOutcome::Failed => " (the last deployment failed here)",
+            StepOutcome::Unknown => " (the last deployment died here)",
+            StepOutcome::NotBegun => " (the last deployment didn't come this far)",
+        };
+        let _ = writeln!(text, "  {}: {live}{outcome}", step.name);
+    }
+    text
+}

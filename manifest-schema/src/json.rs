@@ -182,6 +182,16 @@ where
     deserializer.deserialize_map(Unique(PhantomData))
 }
 
+/// For `#[serde(deserialize_with)]` on a variant without fields of an internally tagged enum: there, serde ignores
+/// unknown fields in spite of `deny_unknown_fields`.
+pub(crate) fn nothing_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Nothing {}
+
+    Nothing::deserialize(deserializer).map(|Nothing {}| ())
+}
+
 #[cfg(test)]
 mod tests {
     #![expect(unreachable_pub, reason = "`schema_tag` is for public documents")]

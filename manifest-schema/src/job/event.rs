@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::job::JobId;
-use crate::json::{Document, schema_tag};
+use crate::json::{Document, nothing_more, schema_tag};
 use crate::reason::Reason;
 use crate::statement::Outcome;
 use crate::time::Timestamp;
@@ -96,6 +96,7 @@ impl fmt::Display for TaskId {
 #[serde(tag = "type", rename_all = "kebab-case", rename_all_fields = "camelCase", deny_unknown_fields)]
 pub enum Happening {
     /// The gateway took the request.
+    #[serde(deserialize_with = "nothing_more")]
     Requested,
     /// The gateway started a task for it.
     Started {
@@ -133,6 +134,7 @@ pub enum Happening {
         findings: u64,
     },
     /// Gate 14 passed: this is the approved plan, and it still starts from what runs.
+    #[serde(deserialize_with = "nothing_more")]
     Checked,
     /// Gate 15 passed: this job, and no other, applies this plan.
     Claimed {
@@ -171,6 +173,7 @@ pub enum Happening {
         lines: Vec<String>,
     },
     /// Somebody asked for the job to be cancelled.
+    #[serde(deserialize_with = "nothing_more")]
     CancelRequested,
     /// The job is over.
     Ended {

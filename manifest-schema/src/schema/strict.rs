@@ -246,7 +246,7 @@ fn answers() -> Vec<Answer> {
     vec![
         Answer::UnknownJob,
         Answer::Job(Box::new(status)),
-        Answer::Deployed { deployments: vec![deployment()], more: false },
+        Answer::Deployed { deployments: vec![deployment()], more: false, applying: None },
         Answer::Jobs { jobs: vec![line], more: true },
     ]
 }

@@ -73,7 +73,7 @@ impl GatewayClient {
             let after = all.last().map_or(0, |files| files.record.sequence);
             let query = Query::Deployed { environment: environment.clone(), project: project.clone(), after };
             match self.ask(query).await? {
-                Answer::Deployed { deployments, more } => {
+                Answer::Deployed { deployments, more, .. } => {
                     let empty = deployments.is_empty();
                     all.extend(deployments);
                     if !more || empty {
@@ -82,6 +82,23 @@ impl GatewayClient {
                 }
                 Answer::Job(_) | Answer::UnknownJob | Answer::Jobs { .. } => return Err(another_question()),
             }
+        }
+    }
+
+    /// The job that holds the lease of a project in an environment, live or not.
+    ///
+    /// # Errors
+    /// When the gateway can't answer.
+    pub(crate) async fn applying(
+        &self,
+        environment: &EnvironmentName,
+        project: &ProjectName,
+    ) -> Result<Option<JobId>, Failure> {
+        // No record comes after the last number, so only the lease is looked at.
+        let query = Query::Deployed { environment: environment.clone(), project: project.clone(), after: u64::MAX };
+        match self.ask(query).await? {
+            Answer::Deployed { applying, .. } => Ok(applying),
+            Answer::Job(_) | Answer::UnknownJob | Answer::Jobs { .. } => Err(another_question()),
         }
     }
 

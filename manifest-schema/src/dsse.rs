@@ -87,7 +87,15 @@ struct EnvelopeSignature {
     sig: String,
 }
 
-/// A payload whose signature was checked, and by whose keys. Only [`verify`] makes one.
+/// A payload whose signature was checked, and by whose keys. Only [`verify`] makes one:
+///
+/// ```compile_fail,E0451
+/// use manifest_schema::dsse::VerifiedPayload;
+///
+/// fn forge(bytes: Vec<u8>, from: VerifiedPayload) -> VerifiedPayload {
+///     VerifiedPayload { bytes, ..from }
+/// }
+/// ```
 #[derive(Debug, Clone)]
 pub struct VerifiedPayload {
     bytes: Vec<u8>,

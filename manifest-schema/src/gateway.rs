@@ -146,6 +146,9 @@ pub enum Answer {
         deployments: Vec<DeploymentFiles>,
         /// Whether there are more after the last.
         more: bool,
+        /// The apply job that holds the project's lease, live or not; absent when it is free.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        applying: Option<JobId>,
     },
     /// The jobs, oldest first.
     Jobs {

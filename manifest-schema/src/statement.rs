@@ -105,7 +105,25 @@ impl<P: Predicate> Statement<P> {
     }
 }
 
-/// A statement that an accepted key signed.
+/// A statement that an accepted key signed. Only [`Verified::open`] makes one:
+///
+/// ```compile_fail,E0451
+/// use manifest_schema::statement::{Build, Verified};
+///
+/// fn forge(predicate: Build, from: Verified<Build>) -> Verified<Build> {
+///     Verified { predicate, ..from }
+/// }
+/// ```
+///
+/// It can't be read from anywhere, either:
+///
+/// ```compile_fail,E0277
+/// use manifest_schema::statement::{Build, Verified};
+///
+/// fn read(bytes: &[u8]) -> Option<Verified<Build>> {
+///     serde_json::from_slice(bytes).ok()
+/// }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Verified<P> {
     statement: Digest,

@@ -7,14 +7,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use change::ChangeRecord;
-use change::record::{Ending, Note};
+use change::record::{Ending, Note, Status};
+use change::{ChangeRecord, Tracker};
 use manifest_schema::Digest;
 use manifest_schema::gateway::JobStatus;
 use manifest_schema::job::{Action, Asked};
 use manifest_schema::manifest::BuildManifest;
 use manifest_schema::names::ChangeId;
-use manifest_schema::statement::{self, Decision, Verified, subject};
+use manifest_schema::statement::{self, Decision, Outcome, Verified, subject};
 use manifest_schema::storage::AttestationKind;
 use records::attestations;
 use serde_json::json;
@@ -52,6 +52,9 @@ pub(crate) struct Args {
     /// Take a working tree with changes that are not committed.
     #[arg(long)]
     allow_dirty: bool,
+    /// Deploy even if exactly this build runs already.
+    #[arg(long)]
+    again: bool,
     /// Give up waiting, for approval and for each job, after so many seconds.
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u64>,
@@ -110,8 +113,15 @@ impl Args {
 
     async fn deploy(self, context: &Context, build: &NamedBuild) -> Result<Exit, Failure> {
         let production = Production::open(context, &self.environment).await?;
-        let planned = self.plan(context, &production, build).await?;
         let tracker = production::tracker(&production.environment)?;
+        if let Some(status) = self.already_applying(context, &production, build).await? {
+            let change = status.request.change.clone();
+            return finish(context, &production, &tracker, build, change.as_ref(), &status);
+        }
+        if !self.again && runs_already(context, &production, &tracker, build).await? {
+            return Ok(Exit::Done);
+        }
+        let planned = self.plan(context, &production, build).await?;
         let policy = production.policy().await?;
         let plan = changes::plan_copy(&production.artifacts, policy.policy(), build.digest, planned).await?;
         context.out.raw_error(&summary_for_people(context, &plan.summary));
@@ -120,26 +130,28 @@ impl Args {
         let change = opened.record;
         let id = change.id.clone();
         context.out.say(format!("change {id} {}", if opened.is_new { "opened" } else { "is open" }));
-        // Approved and applied by an earlier run, the plan is found again by its job: nothing is asked twice.
         let approvals = self.approvals(context, &production, &change).await?;
         let status = self.apply(context, &production, build, (planned, &id, approvals)).await?;
-        verdict(&status)?;
-        let note = Note { at: context.ambient.now(), by: whoami(), text: format!("deployed by job {}", status.job) };
-        tracker.close(&id, Ending::Resolved, note)?;
-        context.out.say(format!(
-            "deployed {} {} to {}; change {id} is resolved",
-            build.manifest.project,
-            build.manifest.build.number(),
-            production.name
-        ));
-        if context.out.is_json() {
-            context.out.json(&json!({
-                "project": build.manifest.project, "build": build.manifest.build.number(), "manifest": build.digest,
-                "environment": production.name, "plan": planned, "change": id, "job": status.job,
-                "deployment": status.deployment.as_ref().map(|files| files.record.sequence),
-            }))?;
+        finish(context, &production, &tracker, build, Some(&id), &status)
+    }
+
+    /// The apply job of this very build that an earlier run had launched and that still goes on, followed to its end.
+    async fn already_applying(
+        &self,
+        context: &Context,
+        production: &Production,
+        build: &NamedBuild,
+    ) -> Result<Option<JobStatus>, Failure> {
+        let project = &build.manifest.project;
+        let Some(job) = production.client.applying(&production.name, project).await? else { return Ok(None) };
+        let status = production.client.job(job, u32::MAX).await?;
+        if status.outcome.is_some() || status.request.manifest != build.digest {
+            return Ok(None);
         }
-        Ok(Exit::Done)
+        context.out.say(format!("apply job {job} goes on (launched before)"));
+        let status = self.follow(context, production).to_end(job, 0).await?;
+        copies::keep(&production.artifacts, &status).await?;
+        Ok(Some(status))
     }
 
     fn follow<'a>(&self, context: &'a Context, production: &'a Production) -> Follow<'a> {
@@ -207,6 +219,68 @@ impl Args {
         copies::keep(&production.artifacts, &status).await?;
         Ok(status)
     }
+}
+
+/// Whether exactly this build is what runs, after a complete deployment. Changes for it that an earlier run left open
+/// are resolved.
+async fn runs_already(
+    context: &Context,
+    production: &Production,
+    tracker: &Tracker,
+    build: &NamedBuild,
+) -> Result<bool, Failure> {
+    let project = &build.manifest.project;
+    let latest = production.client.latest(&production.name, project).await?;
+    let Some(record) = latest.filter(|r| r.outcome == Outcome::Succeeded && r.manifest == build.digest) else {
+        return Ok(false);
+    };
+    let open = |change: &ChangeRecord| change.status == Status::Open && change.id == record.change;
+    for change in tracker.list()?.iter().filter(|change| open(change)) {
+        let note = note(context, format!("deployed by job {}", record.job));
+        tracker.close(&change.id, Ending::Resolved, note)?;
+    }
+    let number = build.manifest.build.number();
+    context.out.say(format!(
+        "build {number} of {project} runs in {} already (deployment {}); --again deploys it once more",
+        production.name, record.sequence
+    ));
+    if context.out.is_json() {
+        context.out.json(&json!({
+            "project": project, "build": number, "manifest": build.digest, "environment": production.name,
+            "plan": record.plan, "change": record.change, "job": record.job, "deployment": record.sequence,
+        }))?;
+    }
+    Ok(true)
+}
+
+/// Resolves the change of a deploy that succeeded, and says so.
+fn finish(
+    context: &Context,
+    production: &Production,
+    tracker: &Tracker,
+    build: &NamedBuild,
+    change: Option<&ChangeId>,
+    status: &JobStatus,
+) -> Result<Exit, Failure> {
+    verdict(status)?;
+    if let Some(change) = change {
+        tracker.close(change, Ending::Resolved, note(context, format!("deployed by job {}", status.job)))?;
+        context.out.say(format!("change {change} is resolved"));
+    }
+    let (project, number) = (&build.manifest.project, build.manifest.build.number());
+    context.out.say(format!("deployed build {number} of {project} to {}", production.name));
+    if context.out.is_json() {
+        context.out.json(&json!({
+            "project": project, "build": number, "manifest": build.digest, "environment": production.name,
+            "plan": status.request.plan, "change": change, "job": status.job,
+            "deployment": status.deployment.as_ref().map(|files| files.record.sequence),
+        }))?;
+    }
+    Ok(Exit::Done)
+}
+
+fn note(context: &Context, text: String) -> Note {
+    Note { at: context.ambient.now(), by: whoami(), text }
 }
 
 fn asked(production: &Production, build: &NamedBuild, action: Action) -> Asked {

@@ -4,7 +4,7 @@ use manifest_schema::gateway::{Answer, JobLine};
 use manifest_schema::job::{JobId, WriterKind};
 use manifest_schema::names::{EnvironmentName, ProjectName};
 use manifest_schema::storage::{Key, prefix};
-use records::{Journal, deployments};
+use records::{Journal, deployments, lease};
 
 use super::budget::Budget;
 use crate::{Gateway, GatewayError};
@@ -19,6 +19,7 @@ impl Gateway {
         project: &ProjectName,
         after: u64,
     ) -> Result<Answer, GatewayError> {
+        let applying = lease::holder(&self.sides.production, environment, project).await?;
         let mut budget = Budget::new();
         let mut found = Vec::new();
         let mut last = after;
@@ -28,12 +29,12 @@ impl Gateway {
             let Some(record) = record else { break };
             let files = self.deployment_files(record).await?;
             if found.len() == MOST_ENTRIES || !budget.take(&files) {
-                return Ok(Answer::Deployed { deployments: found, more: true });
+                return Ok(Answer::Deployed { deployments: found, more: true, applying });
             }
             found.push(files);
             last = sequence;
         }
-        Ok(Answer::Deployed { deployments: found, more: false })
+        Ok(Answer::Deployed { deployments: found, more: false, applying })
     }
 
     pub(super) async fn jobs(&self, after: Option<JobId>) -> Result<Answer, GatewayError> {

@@ -19,7 +19,16 @@ use crate::reason::{Code, Reason};
 use crate::statement::{self, Decision, ReviewVerdict, Verified, subject};
 use crate::trust::{EnvironmentPolicy, TrustPolicy};
 
-/// A plan that the planner signed for exactly this request. Only gate 10 makes one.
+/// A plan that the planner signed for exactly this request. Only gate 10 makes one:
+///
+/// ```compile_fail,E0451
+/// use manifest_schema::gates::AdmittedPlan;
+/// use manifest_schema::plan::PlanSummary;
+///
+/// fn forge(summary: PlanSummary, from: AdmittedPlan) -> AdmittedPlan {
+///     AdmittedPlan { summary, ..from }
+/// }
+/// ```
 #[derive(Debug, Clone)]
 pub struct AdmittedPlan {
     statement: Verified<statement::Plan>,

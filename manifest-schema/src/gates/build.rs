@@ -15,7 +15,16 @@ use crate::trust::{EnvironmentPolicy, EvidenceRule, ProjectPolicy, TrustPolicy, 
 /// A clock may be this far ahead of ours, in seconds.
 pub(super) const CLOCK_SKEW: u64 = 300;
 
-/// A build manifest that enough builders signed. Only [`VerifiedManifest::verify`] makes one.
+/// A build manifest that enough builders signed. Only [`VerifiedManifest::verify`] makes one:
+///
+/// ```compile_fail,E0451
+/// use manifest_schema::gates::VerifiedManifest;
+/// use manifest_schema::manifest::BuildManifest;
+///
+/// fn forge(manifest: BuildManifest, from: VerifiedManifest) -> VerifiedManifest {
+///     VerifiedManifest { manifest, ..from }
+/// }
+/// ```
 #[derive(Debug, Clone)]
 pub struct VerifiedManifest {
     digest: Digest,

@@ -97,7 +97,16 @@ impl Document for Authors {
     const NAME: &'static str = "authors list";
 }
 
-/// A request that passed gates 1 to 10. Only [`decide`] makes one.
+/// A request that passed gates 1 to 10. Only [`decide`] makes one:
+///
+/// ```compile_fail,E0451
+/// use manifest_schema::gates::Admission;
+/// use manifest_schema::job::LaunchRequest;
+///
+/// fn forge(request: LaunchRequest, from: Admission) -> Admission {
+///     Admission { request, ..from }
+/// }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Admission {
     request: LaunchRequest,

@@ -106,7 +106,16 @@ pub enum ChainError {
     },
 }
 
-/// A trust policy in force: signed through an unbroken chain from the pinned roots, newest, unexpired.
+/// A trust policy that is signed through an unbroken chain from the pinned roots. [`TrustedPolicy::establish`] makes one
+/// that is in force: newest, unexpired. Nothing else makes one from a policy that merely was read:
+///
+/// ```compile_fail,E0451
+/// use manifest_schema::trust::{TrustPolicy, TrustedPolicy};
+///
+/// fn forge(policy: TrustPolicy, from: TrustedPolicy) -> TrustedPolicy {
+///     TrustedPolicy { policy, ..from }
+/// }
+/// ```
 #[derive(Debug, Clone)]
 pub struct TrustedPolicy {
     policy: TrustPolicy,

@@ -29,6 +29,7 @@ variables! {
     PASSPHRASE = "AIRLOCK_PASSPHRASE": "the passphrase of the private key",
     PRODUCTION = "AIRLOCK_PRODUCTION": "the local production directory, over the environment's in airlock.toml",
     TERRAFORM = "AIRLOCK_TERRAFORM": "the program that runs as Terraform: terraform, tofu, or a path",
+    WORKER = "AIRLOCK_WORKER": "the worker's program, if it isn't beside this one",
 }
 
 /// The end of `airlock --help`.

@@ -116,6 +116,16 @@ impl Failure {
         self.error.to_string()
     }
 
+    /// The message and its causes, for who tells several failures at once.
+    pub(crate) fn messages(&self) -> Vec<String> {
+        causes(&self.error)
+    }
+
+    /// The hint that the command gave, if it gave one.
+    pub(crate) fn own_hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
     /// Tells people, and with `--format json` also programs.
     pub(crate) fn report(&self, out: &Output) -> Exit {
         out.raw_error(&self.text(out.paint_err(), out.width()));

@@ -48,8 +48,10 @@ impl Repository {
     /// When there is no commit yet, or git can't be run.
     pub(crate) fn head(&self) -> anyhow::Result<Head> {
         let path = self.toplevel.display();
-        let shown = self.run(&["show", "--no-patch", "--no-show-signature", "--format=%H %ct", "HEAD"]);
-        let shown = shown.with_context(|| format!("the repository {path} has no commit to build from"))?;
+        if self.answer(&["rev-parse", "--verify", "--quiet", "HEAD"])?.is_none() {
+            bail!("the repository {path} has no commit to build from: commit first");
+        }
+        let shown = self.run(&["show", "--no-patch", "--no-show-signature", "--format=%H %ct", "HEAD"])?;
         let (commit, seconds) = shown.split_once(' ').with_context(|| format!("git says {shown:?} of {path}"))?;
         let seconds: i64 = seconds.parse().with_context(|| format!("git says {shown:?} of {path}"))?;
         let commit = Commit::try_from(commit.to_owned()).map_err(anyhow::Error::msg)?;

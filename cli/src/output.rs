@@ -157,11 +157,6 @@ impl Paint {
         self.with("1", text)
     }
 
-    /// For what matters less.
-    pub(crate) fn dim(self, text: &str) -> String {
-        self.with("2", text)
-    }
-
     /// For what went well, or was added.
     pub(crate) fn green(self, text: &str) -> String {
         self.with("32", text)

@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use manifest_schema::gates::Place;
 use manifest_schema::trust::PinnedRoots;
@@ -110,10 +110,25 @@ fn read<T: DeserializeOwned>(path: &Path) -> Result<(T, PathBuf), ConfigError> {
     Ok((config.map_err(|source| ConfigError::Malformed { path: path.to_owned(), source })?, base))
 }
 
+/// A path made absolute, without `.` and `..`: `base` is canonical, so leaving them out changes nothing but messages.
+fn inside(base: &Path, path: &Path) -> PathBuf {
+    let mut whole = PathBuf::new();
+    for part in base.join(path).components() {
+        match part {
+            Component::ParentDir => {
+                whole.pop();
+            }
+            Component::CurDir => {}
+            Component::Prefix(_) | Component::RootDir | Component::Normal(_) => whole.push(part),
+        }
+    }
+    whole
+}
+
 /// A store's location, made absolute if it is a path.
 fn locate(base: &Path, location: &mut String) {
     if !location.contains("://") {
-        *location = base.join(&*location).display().to_string();
+        *location = inside(base, Path::new(&*location)).display().to_string();
     }
 }
 
@@ -128,7 +143,7 @@ impl GatewayConfig {
         locate(&base, &mut config.production);
         let LauncherConfig::Local { planner, deployer, logs } = &mut config.launcher;
         for path in [planner, deployer, logs] {
-            *path = base.join(&*path);
+            *path = inside(&base, path);
         }
         Ok(config)
     }
@@ -145,7 +160,7 @@ impl WorkerConfig {
         locate(&base, &mut config.production);
         let own = [&mut config.key, &mut config.work, &mut config.state, &mut config.cluster];
         for path in own.into_iter().chain(config.provider_mirror.as_mut()) {
-            *path = base.join(&*path);
+            *path = inside(&base, path);
         }
         Ok(config)
     }

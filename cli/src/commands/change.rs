@@ -6,6 +6,7 @@ use std::time::Duration;
 use change::record::{Ending, Note};
 use change::{ChangeRecord, Standing};
 use clap::Subcommand;
+use manifest_schema::job::JobId;
 use manifest_schema::names::ChangeId;
 use manifest_schema::statement::Decision;
 use manifest_schema::{Digest, Document as _};
@@ -19,8 +20,9 @@ use crate::exit::{Exit, Failure};
 use crate::keys::SigningKeyArgs;
 use crate::output::{Table, plain};
 use crate::pipeline::changes::{self, Texts, Vote, whoami};
+use crate::pipeline::copies;
 use crate::pipeline::summary;
-use crate::pipeline::waiting::{Question, View};
+use crate::pipeline::waiting::{self, Question, View};
 use crate::production::{self, Production};
 
 /// What to do with changes.
@@ -61,9 +63,12 @@ impl Command {
 pub(crate) struct Open {
     /// The build: a manifest file, its digest, PROJECT#NUMBER, or EPOCH.NUMBER.
     build: BuildName,
-    /// The plan statement that the plan job made.
+    /// The plan job that planned it.
+    #[arg(long, value_name = "JOB", required_unless_present = "plan", conflicts_with = "plan")]
+    plan_job: Option<JobId>,
+    /// The plan statement, instead of the job that made it.
     #[arg(long, value_name = "DIGEST")]
-    plan: Digest,
+    plan: Option<Digest>,
     #[command(flatten)]
     texts: Texts,
     #[command(flatten)]
@@ -76,7 +81,12 @@ impl Open {
         context.block_on(async {
             let production = Production::open(context, &self.environment).await?;
             let policy = production.policy().await?;
-            let plan = changes::plan_copy(&production.artifacts, policy.policy(), build.digest, self.plan).await?;
+            let plan = match (self.plan, self.plan_job) {
+                (Some(plan), _) => plan,
+                (None, Some(job)) => planned_by(&production, job).await?,
+                (None, None) => return Err(Failure::usage("name the plan with --plan-job or --plan")),
+            };
+            let plan = changes::plan_copy(&production.artifacts, policy.policy(), build.digest, plan).await?;
             let tracker = production::tracker(&production.environment)?;
             let opened = changes::open(context, &tracker, &build, &plan, self.texts)?;
             let id = &opened.record.id;
@@ -85,6 +95,15 @@ impl Open {
             answer(context, &opened.record, || format!("{id}\n"))
         })
     }
+}
+
+/// The plan that a job made; a copy of it is kept.
+async fn planned_by(production: &Production, job: JobId) -> Result<Digest, Failure> {
+    let status = production.client.job(job, u32::MAX).await?;
+    copies::keep(&production.artifacts, &status).await?;
+    let plan = status.plan.ok_or_else(|| Failure::from(anyhow::anyhow!("job {job} has made no plan")));
+    plan.map(|plan| plan.statement)
+        .map_err(|failure| failure.hint(format!("look at it with `airlock get-deploy-job-status {job}`")))
 }
 
 fn answer(context: &Context, record: &ChangeRecord, text: impl FnOnce() -> String) -> Result<Exit, Failure> {
@@ -211,7 +230,7 @@ impl Revoke {
         let change = production::tracker(&production.environment)?.get(&self.change)?;
         let policy = production.policy().await?;
         let person = policy.policy().person_of(&key.public()).cloned();
-        let view = view(context, &production, &change).await?;
+        let view = waiting::view(context, &production, &change).await?;
         let Standing { voices, .. } = view.standing;
         let own = voices.into_iter().rev().find(|voice| {
             voice.voter.person() == person.as_ref()
@@ -223,15 +242,6 @@ impl Revoke {
                 .hint(format!("`airlock change show {}` lists who said what", self.change))
         })
     }
-}
-
-async fn view(context: &Context, production: &Production, change: &ChangeRecord) -> Result<View, Failure> {
-    let policy = production.policy().await?;
-    let request = &change.request;
-    let deployed = production.client.latest(&request.environment, &request.project).await?;
-    let question =
-        Question { artifacts: &production.artifacts, change, policy: policy.policy(), deployed: deployed.as_ref() };
-    question.look(context.ambient.now()).await
 }
 
 /// Shows a change.
@@ -249,7 +259,7 @@ impl Show {
         context.block_on(async {
             let production = Production::open(context, &self.environment).await?;
             let change = production::tracker(&production.environment)?.get(id)?;
-            let view = view(context, &production, &change).await?;
+            let view = waiting::view(context, &production, &change).await?;
             if context.out.is_json() {
                 let needs = json!({ "people": view.needs.people, "because": view.needs.demands });
                 let enough = view.is_enough();

@@ -12,8 +12,8 @@ use crate::config::EnvironmentArgs;
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
 use crate::pipeline::follow::{Follow, verdict};
-use crate::pipeline::{copies, launch};
-use crate::production::Production;
+use crate::pipeline::{copies, launch, waiting};
+use crate::production::{self, Production};
 
 /// Asks production for a deploy job.
 #[derive(clap::Args)]
@@ -29,13 +29,13 @@ pub(crate) struct Args {
     action: Action,
     #[command(flatten)]
     environment: EnvironmentArgs,
-    /// The plan statement to apply.
+    /// The plan statement to apply; without it, the one that the change is for.
     #[arg(long, value_name = "DIGEST")]
     plan: Option<Digest>,
     /// The change that asks for it.
     #[arg(long, value_name = "ID")]
     change: Option<ChangeId>,
-    /// An approval statement that says yes; may be given several times.
+    /// An approval statement that says yes; may be given several times. Without it, all of the change that count.
     #[arg(long, value_name = "DIGEST")]
     approval: Vec<Digest>,
     /// Which try this is, from 1, instead of finding out.
@@ -57,20 +57,45 @@ impl Args {
         if self.action == Action::Drift {
             return Err(Failure::usage("this version launches plan and apply jobs, not drift"));
         }
+        if self.action == Action::Apply && self.change.is_none() {
+            return Err(Failure::usage("an apply needs the change that asks for it: --change ID")
+                .hint("`airlock change open` opens one for a plan"));
+        }
         let build = NamedBuild::find(context, &self.environment, &self.build)?;
         context.block_on(self.launch(context, &build))
     }
 
+    /// Plan and approvals of an apply: those stated, or else those of the change.
+    async fn plan_and_approvals(
+        &self,
+        context: &Context,
+        production: &Production,
+    ) -> Result<(Option<Digest>, Vec<Digest>), Failure> {
+        let stated = (self.plan, self.approval.clone());
+        let (Action::Apply, Some(id)) = (self.action, &self.change) else { return Ok(stated) };
+        if self.plan.is_some() && !self.approval.is_empty() {
+            return Ok(stated);
+        }
+        let change = production::tracker(&production.environment)?.get(id)?;
+        let plan = self.plan.or(Some(change.request.plan));
+        if !self.approval.is_empty() {
+            return Ok((plan, stated.1));
+        }
+        let view = waiting::view(context, production, &change).await?;
+        Ok((plan, view.standing.to_name(view.lifts)))
+    }
+
     async fn launch(self, context: &Context, build: &NamedBuild) -> Result<Exit, Failure> {
         let production = Production::open(context, &self.environment).await?;
+        let (plan, approvals) = self.plan_and_approvals(context, &production).await?;
         let asked = Asked {
             action: self.action,
             environment: production.name.clone(),
             project: build.manifest.project.clone(),
             manifest: build.digest,
-            plan: self.plan,
+            plan,
             change: self.change,
-            approvals: self.approval,
+            approvals,
             attempt: self.attempt.unwrap_or(1),
         };
         let client = &production.client;

@@ -6,6 +6,7 @@ mod change;
 mod completions;
 mod deploy;
 mod deployed;
+mod doctor;
 mod explain;
 mod init;
 mod key;
@@ -25,6 +26,8 @@ use crate::exit::{Exit, Failure};
 pub(crate) enum Command {
     /// Set this repository up: keys, both stores and a trust policy, all on this machine.
     Init(init::Args),
+    /// Look at everything that a deploy from here needs, and say what to do about problems.
+    Doctor(doctor::Args),
     /// Build, sign, publish, plan, ask for approval, apply: the whole way as one command.
     Deploy(deploy::Args),
     /// Say what runs in an environment, since when, and who approved it.
@@ -63,6 +66,7 @@ impl Command {
     pub(crate) fn run(self, context: &Context) -> Result<Exit, Failure> {
         match self {
             Self::Init(arguments) => arguments.run(context),
+            Self::Doctor(arguments) => arguments.run(context),
             Self::Deploy(arguments) => arguments.run(context),
             Self::Deployed(arguments) => arguments.run(context),
             Self::Change(command) => command.run(context),

@@ -40,11 +40,15 @@ pub(crate) fn wrap(text: &str, width: Option<usize>, first: usize, rest: usize) 
 }
 
 fn wrap_line(wrapped: &mut String, line: &str, width: usize, indent: usize, rest: usize) {
+    // What the line itself is indented by, its continuation is, too.
+    let words = line.trim_start_matches(' ');
+    let own = line.len() - words.len();
+    let (indent, rest) = (indent + own, rest + own);
     let mut column = 0;
-    for word in line.split(' ') {
+    for (number, word) in words.split(' ').enumerate() {
         let length = word.width();
-        if column == 0 {
-            wrapped.push_str(&" ".repeat(indent));
+        if number == 0 {
+            wrapped.push_str(&" ".repeat(if word.is_empty() { 0 } else { indent }));
             column = indent;
         } else if column + 1 + length > width {
             wrapped.push('\n');
@@ -127,6 +131,8 @@ mod tests {
         let wrapped = wrap("a digest sha256:0123456789abcdef is long", Some(20), 0, 2);
         assert_eq!(wrapped, "a digest\n  sha256:0123456789abcdef\n  is long");
         assert_eq!(wrap("one two", None, 2, 4), "  one two");
+        assert_eq!(wrap("  one two", Some(6), 0, 2), "  one\n    two");
+        assert_eq!(wrap("one\n\ntwo", None, 0, 2), "one\n\n  two");
         assert_eq!(wrap("one\ntwo", Some(40), 0, 2), "one\n  two");
         assert_eq!(wrap("日本 日本 日本", Some(10), 0, 0), "日本 日本\n日本");
     }

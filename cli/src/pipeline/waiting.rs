@@ -17,6 +17,7 @@ use store::Store;
 
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
+use crate::production::Production;
 
 /// How often approvals are looked for.
 const LOOK: Duration = Duration::from_secs(1);
@@ -160,7 +161,8 @@ impl View {
             (false, true) => "; they must approve with --emergency",
             (true, true) => "; they must approve with --rollback --emergency",
         };
-        format!("{people} must approve{why}; so far {have}{lifts}")
+        let noun = if *people == 1 { "person" } else { "people" };
+        format!("{people} {noun} must approve{why}; so far {have}{lifts}")
     }
 
     /// Fails if a person's no stands.
@@ -176,4 +178,17 @@ impl View {
         let hint = "talk to them; they can take their no back with `airlock change revoke`";
         Err(Failure::new(Exit::NotApproved, message).hint(hint))
     }
+}
+
+/// Where a change stands now.
+///
+/// # Errors
+/// When a store can't be read, or the trust policy's chain is broken.
+pub(crate) async fn view(context: &Context, production: &Production, change: &ChangeRecord) -> Result<View, Failure> {
+    let policy = production.policy().await?;
+    let request = &change.request;
+    let deployed = production.client.latest(&request.environment, &request.project).await?;
+    let question =
+        Question { artifacts: &production.artifacts, change, policy: policy.policy(), deployed: deployed.as_ref() };
+    question.look(context.ambient.now()).await
 }

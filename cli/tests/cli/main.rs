@@ -5,5 +5,6 @@ mod help;
 mod keys;
 mod manifest;
 mod publish;
+mod setup;
 mod terminal;
 mod world;

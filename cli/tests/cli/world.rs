@@ -145,7 +145,8 @@ macro_rules! assert_seen {
             (r"\b[0-9a-f]{40}\b", "[COMMIT]"),
             (r"\b[0-9a-f]{12}\b", "[SHORT]"),
             (r"\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "[TIME]"),
-            (r"\b\d+(\.\d)? (B|KiB|MiB)\b *", "[SIZE] "),
+            (r"\b\d+(\.\d)? (B|KiB|MiB)\b  +", "[SIZE]  "),
+            (r"\b\d+(\.\d)? (B|KiB|MiB)\b", "[SIZE]"),
             (r#""bytes": \d+"#, r#""bytes": [SIZE]"#),
             (r" +\n", "\n"),
         ] {

@@ -62,8 +62,10 @@ impl<'a> Report<'a> {
         let mut report = Self { out, text: String::new() };
         let (old, new) = (&diff.old, &diff.new);
         report.line(0, &format!("{} {} → {} {}", old.project, old.build, new.project, new.build));
-        if diff.is_empty() {
-            report.line(0, "nothing differs but the number");
+        if old.manifest == new.manifest {
+            report.line(0, "this is one and the same build");
+        } else if diff.is_empty() {
+            report.line(0, "nothing differs but number, place and time");
         }
         for source in &diff.sources {
             report.change(0, &format!("source {}", source.uri), &source.change, source_told);

@@ -39,6 +39,7 @@ demo-tools:
 
 .PHONY: test
 test: test-tools ## Run every test
+	$(CARGO) build --workspace --bins --locked
 	$(CARGO) nextest run --workspace --locked
 	$(CARGO) test --doc --workspace --locked
 
@@ -79,11 +80,12 @@ advisories: ## Look for known vulnerabilities in our dependencies; needs cargo-d
 	$(CARGO) deny --workspace --locked check advisories
 
 .PHONY: bench
-bench: ## Run the benchmarks
-	$(CARGO) bench --workspace --locked
+bench: demo-tools build ## Measure start-up, the first event and the pipeline's overhead over Terraform
+	AIRLOCK_BIN="$(TARGET)/release" sh bench/pipeline.sh
 
 .PHONY: soak
 soak: test-tools ## Repeat all tests for SOAK_DURATION (30m), with SOAK_CASES (4096) cases per property
+	$(CARGO) build --workspace --bins --locked
 	PROPTEST_CASES=$(SOAK_CASES) $(CARGO) nextest run --workspace --locked --stress-duration $(SOAK_DURATION)
 
 .PHONY: clean

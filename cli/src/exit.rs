@@ -116,9 +116,9 @@ impl Failure {
         self.error.to_string()
     }
 
-    /// The message and its causes, for who tells several failures at once.
+    /// The message, its causes and reasons, for who tells several failures at once.
     pub(crate) fn messages(&self) -> Vec<String> {
-        causes(&self.error)
+        causes(&self.error).into_iter().chain(self.reasons.iter().map(Reason::to_string)).collect()
     }
 
     /// The hint that the command gave, if it gave one.

@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use manifest_schema::trust::{PinnedRoots, TrustedPolicy};
+use manifest_schema::trust::{ChainError, PinnedRoots, TrustedPolicy};
+use manifest_schema::{Code, Reason};
 use records::config::GatewayConfig;
 use store::Store;
 
 use crate::config::{Environment, Gateway};
-use crate::exit::{Exit, Failure};
+use crate::exit::Failure;
 use crate::keys::{self, PublicKeyProblem};
 
 /// Roots as people name them.
@@ -39,7 +40,11 @@ impl RootArgs {
 pub(crate) fn public(path: &Path) -> Result<manifest_schema::keys::PublicKey, Failure> {
     keys::read_public(path).map_err(|problem| match problem {
         PublicKeyProblem::File(error) => Failure::from(error),
-        PublicKeyProblem::Content { .. } => Failure::new(Exit::Refused, problem),
+        PublicKeyProblem::Content { path, source } => Failure::refused(
+            format!("the key {} is refused", path.display()),
+            vec![Reason::new(Code::TrustBroken, source.to_string())],
+        )
+        .hint("`airlock key generate` calls public keys NAME.pub.pem"),
     })
 }
 
@@ -56,5 +61,16 @@ fn of_gateway(environment: &Environment) -> Result<PinnedRoots, Failure> {
 /// When the chain is broken, which refuses; or the store can't be read.
 pub(crate) async fn newest(artifacts: &Store, roots: &PinnedRoots) -> Result<TrustedPolicy, Failure> {
     let versions = records::trust::published(artifacts).await?;
-    TrustedPolicy::follow(roots, &versions).map_err(|error| Failure::new(Exit::Refused, error))
+    TrustedPolicy::follow(roots, &versions).map_err(refused)
+}
+
+/// Why no policy is in force, with its reason code.
+pub(crate) fn refused(error: ChainError) -> Failure {
+    let code = match &error {
+        ChainError::Missing => Code::TrustMissing,
+        ChainError::Broken { .. } => Code::TrustBroken,
+        ChainError::Expired { .. } => Code::TrustExpired,
+        ChainError::RolledBack { .. } => Code::TrustRolledBack,
+    };
+    Failure::refused("no trust policy is in force", vec![Reason::new(code, error.to_string())])
 }

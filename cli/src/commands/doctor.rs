@@ -17,7 +17,7 @@ use crate::env;
 use crate::exit::{Exit, Failure};
 use crate::files;
 use crate::output::{count, duration, plain, wrap};
-use crate::trusted::RootArgs;
+use crate::trusted::{self, RootArgs};
 
 /// A trust policy that expires sooner is worth a word.
 const SOON: u64 = 30 * 86_400;
@@ -169,7 +169,7 @@ fn trust(context: &Context, environment: &Environment, location: &Location) -> C
     let established = RootArgs::default().pinned(environment).and_then(|roots| {
         let versions =
             context.block_on(async { Ok(records::trust::published(&Store::open(location).await?).await?) })?;
-        Ok(TrustedPolicy::establish(&roots, &versions, 0, context.ambient.now())?)
+        TrustedPolicy::establish(&roots, &versions, 0, context.ambient.now()).map_err(trusted::refused)
     });
     let policy = match established {
         Ok(policy) => policy,

@@ -6,9 +6,9 @@ use anyhow::Context as _;
 use clap::Subcommand;
 use manifest_schema::gates::Place;
 use manifest_schema::names::{EnvironmentName, PersonName, ProjectName};
-use manifest_schema::statement::{self, Statement, Subject, Verified, subject};
-use manifest_schema::trust::{ChainError, SignedPolicy, TrustPolicy, TrustedPolicy};
-use manifest_schema::{Digest, Document as _};
+use manifest_schema::statement::{self, Statement, Subject, subject};
+use manifest_schema::trust::{SignedPolicy, TrustPolicy, TrustedPolicy};
+use manifest_schema::{Code, Digest, Document as _};
 use serde_json::json;
 use store::Store;
 
@@ -19,6 +19,7 @@ use crate::files;
 use crate::keys::SigningKeyArgs;
 use crate::output::{Table, plain};
 use crate::starting_policy::{self, Keys};
+use crate::statements::EnvelopeFile;
 use crate::trusted::{self, RootArgs};
 
 /// What to do with trust policies.
@@ -173,15 +174,7 @@ impl Verify {
             let artifacts = Store::open(environment.artifacts()?).await?;
             Ok(records::trust::published(&artifacts).await?)
         })?;
-        let newest = TrustedPolicy::establish(&roots, &versions, 0, context.ambient.now()).map_err(|error| {
-            let hint = match &error {
-                ChainError::Missing => "publish one with `airlock trust publish`",
-                ChainError::Broken { .. } => "have the missing roots sign, publish the envelope, and verify again",
-                ChainError::Expired { .. } => "sign and publish a new version with a later `expiresAt`",
-                ChainError::RolledBack { .. } => "find out who removed versions",
-            };
-            Failure::new(Exit::Refused, error).hint(hint)
-        })?;
+        let newest = TrustedPolicy::establish(&roots, &versions, 0, context.ambient.now()).map_err(trusted::refused)?;
         let policy = newest.policy();
         if context.out.is_json() {
             context.out.json(&json!({
@@ -280,18 +273,14 @@ pub(crate) struct Publish {
 impl Publish {
     fn run(self, context: &Context) -> Result<Exit, Failure> {
         let (bytes, policy) = read_policy(&self.policy)?;
-        let roots = policy.keys_of(&policy.roles.root);
+        // Whether it is signed by the right roots is judged along the whole chain, by `verify`. What claims to be about
+        // something else can never count, and would stay in the store for ever.
         let mut envelopes = Vec::new();
         for path in &self.envelope {
-            let envelope = files::read(path, manifest_schema::dsse::MAX_ENVELOPE)?.to_vec();
-            // Signed by a root of the version before only, it can't be judged here: that is what `verify` is for.
-            if let Ok(opened) = Verified::<statement::TrustPolicy>::open(&envelope, &roots)
-                && opened.subject(subject::TRUST_POLICY) != Some(Digest::of(&bytes))
-            {
-                let problem = anyhow::anyhow!("{} is about another policy: sign this one again", path.display());
-                return Err(Failure::new(Exit::Refused, problem));
-            }
-            envelopes.push(envelope);
+            let envelope = EnvelopeFile::read(path, Code::TrustBroken)?;
+            let digest = Digest::of(&bytes);
+            envelope.expect_about::<statement::TrustPolicy>(subject::TRUST_POLICY, digest, Code::TrustBroken)?;
+            envelopes.push(envelope.bytes);
         }
         let environment = context.environment(&self.environment)?;
         let signed = SignedPolicy { version: policy.version, policy: bytes, envelopes };

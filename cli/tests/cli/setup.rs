@@ -124,6 +124,15 @@ fn a_policy_is_refused_unless_the_pinned_roots_signed_it() {
         let ran = world.run(&arguments);
         assert_eq!(ran.code, code, "{arguments:?}\n{}", ran.stderr);
     }
+    assert_seen!(world.transcript(&stranger));
+}
+
+#[test]
+fn what_is_no_envelope_about_the_policy_is_never_stored() {
+    let world = policy();
+    world.write("trust.dsse.json", "not JSON");
+    assert_seen!(world.transcript(&PUBLISH));
+    assert!(!world.path("store").exists());
 }
 
 #[test]

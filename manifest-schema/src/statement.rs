@@ -229,6 +229,27 @@ mod tests {
         assert!(matches!(refused, Err(EnvelopeError::Payload { .. })), "{refused:?}");
     }
 
+    /// Threat 8 again: not even when the predicates look alike.
+    #[test]
+    fn the_types_are_looked_at_and_not_the_shape() {
+        let (own, other) = (Build::TYPE, "urn:airlock:build:v2");
+        for (statement_type, predicate_type, taken) in [
+            (STATEMENT_TYPE, own, true),
+            ("https://in-toto.io/Statement/v0.1", own, false),
+            ("", own, false),
+            (STATEMENT_TYPE, other, false),
+            (STATEMENT_TYPE, TrustPolicy::TYPE, false),
+        ] {
+            let payload = format!(
+                r#"{{"_type":"{statement_type}","subject":[],"predicateType":"{predicate_type}","predicate":{{"builtAt":"2026-11-22T09:30:00Z"}}}}"#
+            );
+            let envelope = dsse::sign(payload.as_bytes(), &key(1)).unwrap();
+            let opened = Verified::<Build>::open(&envelope, &[key(1).public()]);
+            assert_eq!(opened.is_ok(), taken, "{statement_type} {predicate_type}: {opened:?}");
+            assert_eq!(claimed_type(payload.as_bytes()).as_deref(), Some(predicate_type));
+        }
+    }
+
     #[test]
     fn an_ambiguous_subject_is_none() {
         let twice =

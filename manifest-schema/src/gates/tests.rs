@@ -1,6 +1,7 @@
 //! Gates 1 to 10 against [`world::World`]: a request that passes, and everything that can be wrong with it.
 
 mod attacks;
+mod bindings;
 mod builds;
 mod clock;
 pub(crate) mod rules;

@@ -58,6 +58,29 @@ fn signed_report(world: &mut World, name: &str, by: u8, digests: &str) {
     world.evidence = vec![envelope];
 }
 
+/// An envelope by the scanner is not enough: it must hold an in-toto statement.
+#[test]
+fn a_signed_report_that_is_no_statement_proves_nothing() {
+    let mut world = World::new(Action::Plan);
+    let signers = vec!["scanner".parse().unwrap()];
+    world.project_rules().evidence = vec![EvidenceRule { kind: "sast".to_owned(), signers }];
+    let about = format!(r#""subject":[{{"digest":{{"sha256":"{}"}}}}]"#, world.manifest.artifacts[2].digest.hex());
+    for (payload, passes) in [
+        (format!(r#"{{"_type":"https://in-toto.io/Statement/v1",{about}}}"#), true),
+        (format!(r#"{{"_type":"https://in-toto.io/Statement/v0.1",{about}}}"#), false),
+        (format!(r#"{{{about}}}"#), false),
+        ("[]".to_owned(), false),
+    ] {
+        let envelope = dsse::sign(payload.as_bytes(), &key(seed::SCANNER)).unwrap();
+        let BlobRef { digest, size } = BlobRef::of(&envelope);
+        let media_type = dsse::MEDIA_TYPE.to_owned();
+        world.manifest.evidence = vec![Evidence { digest, size, media_type, ..report("sast", "") }];
+        world.evidence = vec![envelope];
+        let expected = if passes { vec![] } else { vec![Code::EvidenceUntrusted] };
+        assert_eq!(codes(&world.case()), expected, "{payload}");
+    }
+}
+
 /// FIELD-NOTES threat 39: a builder can name a report, but not sign it for the scanner, and not take another build's.
 #[test]
 fn a_report_that_must_be_signed_is_about_this_build_and_by_its_tool() {

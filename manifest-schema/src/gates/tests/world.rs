@@ -78,6 +78,8 @@ pub(crate) struct Reviewing {
     pub(crate) verdict: ReviewVerdict,
     pub(crate) authors: Vec<String>,
     pub(crate) edit: fn(&mut statement::Review),
+    /// Replaces the manifest and the plan summary that it is about.
+    pub(crate) about: Option<(Digest, Digest)>,
 }
 
 /// Everything that a case is made from, unsigned.
@@ -101,6 +103,8 @@ pub(crate) struct World {
     pub(crate) summary_edit: fn(&mut PlanSummary),
     pub(crate) planner_key: u8,
     pub(crate) plan_edit: fn(&mut statement::Plan),
+    /// Replaces the manifest and the plan summary that the plan statement is about.
+    pub(crate) plan_about: Option<(Digest, Digest)>,
     pub(crate) reviews: Vec<Reviewing>,
     pub(crate) votes: Vec<Cast>,
     /// Done to the case at the end, after everything is signed.
@@ -141,11 +145,13 @@ impl World {
             summary_edit: |_| {},
             planner_key: seed::PLANNER,
             plan_edit: |_| {},
+            plan_about: None,
             reviews: vec![Reviewing {
                 key: seed::BOT,
                 verdict: ReviewVerdict::Approve,
                 authors: vec!["github:dave".to_owned()],
                 edit: |_| {},
+                about: None,
             }],
             votes: vec![yes(seed::ALICE), yes(seed::BOB)],
             tamper: |_| {},
@@ -161,6 +167,12 @@ impl World {
     pub(crate) fn project_rules(&mut self) -> &mut ProjectPolicy {
         let project = self.project.clone();
         self.rules().projects.get_mut(&project).unwrap()
+    }
+
+    /// The manifest and the plan summary, as everything that is signed names them.
+    pub(crate) fn subjects(&self) -> (Digest, Digest) {
+        let manifest = Digest::of(&self.manifest.to_bytes());
+        (manifest, Digest::of(&self.summary(manifest).to_bytes()))
     }
 
     /// Signs everything.
@@ -235,6 +247,7 @@ impl World {
     }
 
     fn plan(&self, manifest: Digest, summary: Digest) -> Statement<statement::Plan> {
+        let (manifest, summary) = self.plan_about.unwrap_or((manifest, summary));
         let about = vec![Subject::new(subject::MANIFEST, manifest), Subject::new(subject::SUMMARY, summary)];
         let mut plan = statement::Plan {
             project: self.project.clone(),
@@ -260,6 +273,7 @@ impl World {
                 reviewed_at: before(1200),
             };
             (reviewing.edit)(&mut review);
+            let (manifest, summary) = reviewing.about.unwrap_or((manifest, summary));
             let about = [(subject::MANIFEST, manifest), (subject::SUMMARY, summary), (subject::FACTS, summary)];
             let about = about.map(|(name, digest)| Subject::new(name, digest)).to_vec();
             Statement::new(about, review).sign(&key(reviewing.key)).unwrap().envelope

@@ -93,21 +93,26 @@ impl Gateway {
         self.settle(&mut journal).await
     }
 
-    /// Gate 15, as far as it can be decided before the worker takes the lease: another job that is applying.
+    /// Gate 15, as far as it can be decided before the worker takes the lease: another job that is applying. If its
+    /// worker died it is closed here, for whatever is launched: a plan must know that its record will come first.
     async fn other_apply(&self, request: &LaunchRequest) -> Result<Option<Reason>, GatewayError> {
-        match request.action {
-            Action::Plan | Action::Drift => return Ok(None),
-            Action::Apply => {}
-        }
         let (environment, project) = (&request.environment, &request.project);
         let Some(holder) = lease::holder(&self.sides.production, environment, project).await? else { return Ok(None) };
-        let held = format!("job {holder} is applying {project} in {environment}");
         let journal = Journal::open(&self.sides.production, &self.ambient, WriterKind::Gateway, holder).await?;
-        let Some(mut journal) = journal else { return Ok(Some(Reason::new(Code::LeaseHeld, held))) };
-        self.close_if_dead(&mut journal).await?;
-        match journal.job().ended() {
-            Some(_) => Ok(None),
-            None => Ok(Some(Reason::new(Code::LeaseHeld, format!("{held} ({})", journal.job().phase())))),
+        let mut phase = String::new();
+        if let Some(mut journal) = journal {
+            self.close_if_dead(&mut journal).await?;
+            if journal.job().ended().is_some() {
+                return Ok(None);
+            }
+            phase = format!(" ({})", journal.job().phase());
+        }
+        match request.action {
+            Action::Plan | Action::Drift => Ok(None),
+            Action::Apply => {
+                let held = format!("job {holder} is applying {project} in {environment}{phase}");
+                Ok(Some(Reason::new(Code::LeaseHeld, held)))
+            }
         }
     }
 }

@@ -41,8 +41,8 @@ pub enum Key {
     JobHeartbeat(JobId),
     /// One of the files that a plan job leaves.
     JobPlan(JobId, PlanFile),
-    /// The deployer's signed statement about a job.
-    JobDeployment(JobId),
+    /// The deployer's signed statement about the record, by its digest, of what a job did.
+    JobDeployment(JobId, Digest),
     /// The job that made a plan; written last by the planner.
     PlanJob(Digest),
     /// The n-th job that may apply a plan; create-only.
@@ -116,7 +116,7 @@ impl fmt::Display for Key {
             Self::JobPlan(job, PlanFile::Saved) => write!(f, "jobs/{job}/plan/saved.tfplan"),
             Self::JobPlan(job, PlanFile::Summary) => write!(f, "jobs/{job}/plan/summary.json"),
             Self::JobPlan(job, PlanFile::Envelope) => write!(f, "jobs/{job}/plan/plan.dsse.json"),
-            Self::JobDeployment(job) => write!(f, "jobs/{job}/deployment.dsse.json"),
+            Self::JobDeployment(job, record) => write!(f, "jobs/{job}/deployment/{}.dsse.json", record.hex()),
             Self::PlanJob(plan) => write!(f, "plans/{}/job.json", plan.hex()),
             Self::PlanClaim(plan, number) => write!(f, "{}{number:06}.json", prefix::claims(*plan)),
             Self::Deployed(environment, project, number) => {
@@ -207,7 +207,7 @@ mod tests {
             (Key::JobPlan(job, PlanFile::Saved), format!("jobs/{job}/plan/saved.tfplan")),
             (Key::JobPlan(job, PlanFile::Summary), format!("jobs/{job}/plan/summary.json")),
             (Key::JobPlan(job, PlanFile::Envelope), format!("jobs/{job}/plan/plan.dsse.json")),
-            (Key::JobDeployment(job), format!("jobs/{job}/deployment.dsse.json")),
+            (Key::JobDeployment(job, digest), format!("jobs/{job}/deployment/{hex}.dsse.json")),
             (Key::PlanJob(digest), format!("plans/{hex}/job.json")),
             (Key::PlanClaim(digest, 1), format!("plans/{hex}/claims/000001.json")),
             (

@@ -1,11 +1,13 @@
 //! Deployment records: what was deployed, and what runs.
 
 use manifest_schema::deployment::DeploymentRecord;
+use manifest_schema::job::{Job, WriterKind};
 use manifest_schema::names::{EnvironmentName, ProjectName};
+use manifest_schema::statement::PlanBase;
 use manifest_schema::storage::{Key, prefix};
 use store::Store;
 
-use crate::{RecordError, load};
+use crate::{Ambient, Journal, RecordError, lease, load};
 
 /// How many names are asked for at once.
 const PAGE: usize = 1000;
@@ -44,4 +46,37 @@ pub async fn get(
     sequence: u64,
 ) -> Result<Option<DeploymentRecord>, RecordError> {
     load(production, &Key::Deployed(environment.clone(), project.clone(), sequence)).await
+}
+
+/// Whether a job that is over left its record unwritten, when `latest` is the newest record: it had begun a step, and
+/// whoever takes its lease over writes the record before anything else.
+pub fn is_missing(dead: &Job, latest: Option<&DeploymentRecord>) -> bool {
+    let written = dead.recorded().is_some() || latest.is_some_and(|record| record.job == dead.id());
+    dead.ended().is_some() && !dead.steps().is_empty() && !written
+}
+
+/// What a plan made now starts from.
+///
+/// A record that a dead job left unwritten counts as written: it will be by the time that the plan is applied, and says
+/// of a job that was interrupted that what was complete before still is. Otherwise the first plan after a death could
+/// never be applied.
+///
+/// # Errors
+/// When the store can't be read.
+pub async fn base(
+    production: &Store,
+    ambient: &Ambient,
+    environment: &EnvironmentName,
+    project: &ProjectName,
+) -> Result<PlanBase, RecordError> {
+    // The holder first: when the record is written in between, it is only found not to be missing.
+    let holder = lease::holder(production, environment, project).await?;
+    let journal = match holder {
+        Some(job) => Journal::open(production, ambient, WriterKind::Worker, job).await?,
+        None => None,
+    };
+    let latest = latest(production, environment, project).await?;
+    let base = DeploymentRecord::base(latest.as_ref());
+    let missing = journal.is_some_and(|dead| is_missing(dead.job(), latest.as_ref()));
+    Ok(PlanBase { sequence: base.sequence + u64::from(missing), ..base })
 }

@@ -216,7 +216,7 @@ fn change_of(key: &Key) -> Change {
         | Key::JobRequest(_)
         | Key::JobEvent(..)
         | Key::JobPlan(..)
-        | Key::JobDeployment(_)
+        | Key::JobDeployment(..)
         | Key::PlanJob(_)
         | Key::PlanClaim(..)
         | Key::Deployed(..) => Change::Nothing,

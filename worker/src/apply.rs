@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use manifest_schema::deployment::{DeploymentRecord, LeaseHolder, StepOutcome};
+use manifest_schema::deployment::{LeaseHolder, StepOutcome};
 use manifest_schema::gates::{Admission, AdmittedPlan};
 use manifest_schema::job::{Happening, JobOutcome};
 use manifest_schema::manifest::Step;
@@ -148,8 +148,9 @@ async fn saved_plan(session: &Session, plan: &AdmittedPlan, work: &WorkDir) -> R
 async fn still_starts_from_what_runs(session: &Session, plan: &AdmittedPlan) -> Result<(), Stop> {
     let request = session.request();
     let production = &session.sides().production;
-    let latest = records::deployments::latest(production, &request.environment, &request.project).await?;
-    let (now, then) = (DeploymentRecord::base(latest.as_ref()), plan.statement().predicate().base);
+    let (environment, project) = (&request.environment, &request.project);
+    let now = records::deployments::base(production, session.ambient(), environment, project).await?;
+    let then = plan.statement().predicate().base;
     if now == then {
         return Ok(());
     }

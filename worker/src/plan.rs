@@ -2,7 +2,6 @@
 
 use std::fs;
 
-use manifest_schema::deployment::DeploymentRecord;
 use manifest_schema::gates::Admission;
 use manifest_schema::job::Happening;
 use manifest_schema::plan::{PlanSummary, ServiceChange, TerraformChanges};
@@ -32,8 +31,8 @@ pub(crate) async fn run(session: &Session) -> Result<(), Stop> {
     // Read before Terraform looks at the state: if something is deployed in between, the plan is stale, not wrong.
     let request = session.request();
     let production = &session.sides().production;
-    let latest = records::deployments::latest(production, &request.environment, &request.project).await?;
-    let base = DeploymentRecord::base(latest.as_ref());
+    let (environment, project) = (&request.environment, &request.project);
+    let base = records::deployments::base(production, session.ambient(), environment, project).await?;
     let fetched = fetch::run(session, &admission, &work, Images::Present).await?;
 
     let mut saved = None;

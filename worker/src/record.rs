@@ -40,8 +40,7 @@ pub(crate) async fn write_missing(session: &Session, dead: &Journal) -> Result<(
     let request = session.request();
     let production = &session.sides().production;
     let latest = records::deployments::latest(production, &request.environment, &request.project).await?;
-    let written = latest.as_ref().is_some_and(|record| record.job == job.id());
-    if job.steps().is_empty() || job.recorded().is_some() || written {
+    if !records::deployments::is_missing(job, latest.as_ref()) {
         return Ok(());
     }
     let asked = &dead.request().request;
@@ -59,10 +58,8 @@ pub(crate) async fn write_missing(session: &Session, dead: &Journal) -> Result<(
         ..outline
     };
     put(session, &record).await?;
-    let begun = steps.iter().filter(|outcome| **outcome == StepOutcome::Unknown).count();
-    session
-        .tell(format!("job {} died: recorded as deployment {}, {begun} step unknown", job.id(), record.sequence))
-        .await
+    let open = if steps.contains(&StepOutcome::Unknown) { ", how far its last step came is unknown" } else { "" };
+    session.tell(format!("job {} died: recorded as deployment {}{open}", job.id(), record.sequence)).await
 }
 
 fn outcome_of(job: &Job, step: u32) -> StepOutcome {
@@ -125,8 +122,11 @@ fn outline(
     })
 }
 
-/// Signs a record and creates it: the statement first, so that a record that is there is signed.
+/// Signs a record and creates it: the statement first, so that a record that is there is signed. The statement of a
+/// worker that died between the two is about a record that never was, and in nobody's way: each is under the digest of its
+/// record.
 async fn put(session: &Session, record: &DeploymentRecord) -> Result<(), Stop> {
+    let digest = Digest::of(&record.to_bytes());
     let said = Deployment {
         project: record.project.clone(),
         environment: record.environment.clone(),
@@ -135,14 +135,14 @@ async fn put(session: &Session, record: &DeploymentRecord) -> Result<(), Stop> {
         job: record.job,
         outcome: record.outcome,
         sequence: record.sequence,
-        record: Digest::of(&record.to_bytes()),
+        record: digest,
         finished_at: record.finished_at,
     };
     let subjects = vec![Subject::new(subject::MANIFEST, record.manifest)];
     let signed = Statement::new(subjects, said).sign(&session.key()?).map_err(Stop::failed)?;
     let production = &session.sides().production;
     let (Creation::Created | Creation::Exists) =
-        production.create(&Key::JobDeployment(record.job), &signed.envelope).await?;
+        production.create(&Key::JobDeployment(record.job, digest), &signed.envelope).await?;
     let key = Key::Deployed(record.environment.clone(), record.project.clone(), record.sequence);
     match records::create(production, &key, record).await? {
         Creation::Created => Ok(()),

@@ -5,6 +5,7 @@ use manifest_schema::dsse::MAX_ENVELOPE;
 use manifest_schema::gateway::{Answer, Bytes, DeploymentFiles, JobStatus, MAX_ANSWER, PlanFiles};
 use manifest_schema::job::{JobId, WriterKind};
 use manifest_schema::storage::Key;
+use manifest_schema::{Digest, Document as _};
 use records::{Journal, deployments, load, plans};
 use serde::Serialize;
 
@@ -51,7 +52,8 @@ impl Gateway {
     }
 
     pub(super) async fn deployment_files(&self, record: DeploymentRecord) -> Result<DeploymentFiles, GatewayError> {
-        let envelope = self.sides.production.get(&Key::JobDeployment(record.job), MAX_ENVELOPE).await?;
+        let key = Key::JobDeployment(record.job, Digest::of(&record.to_bytes()));
+        let envelope = self.sides.production.get(&key, MAX_ENVELOPE).await?;
         Ok(DeploymentFiles { record, envelope: envelope.map(|object| Bytes(object.bytes)) })
     }
 }

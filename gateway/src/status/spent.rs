@@ -1,7 +1,6 @@
 //! Why a plan can no longer be applied: for the CLI, which then plans again. The gates judge it for themselves.
 
 use manifest_schema::Digest;
-use manifest_schema::deployment::DeploymentRecord;
 use manifest_schema::dsse::{self, EnvelopeError};
 use manifest_schema::job::WriterKind;
 use manifest_schema::statement;
@@ -28,8 +27,7 @@ impl Gateway {
             return Ok(Some(format!("job {job} began to apply it")));
         }
         let said = predicate(envelope).map_err(RecordError::Envelope)?;
-        let latest = deployments::latest(production, &said.environment, &said.project).await?;
-        let base = DeploymentRecord::base(latest.as_ref());
+        let base = deployments::base(production, &self.ambient, &said.environment, &said.project).await?;
         if base != said.base {
             return Ok(Some(format!(
                 "it starts from deployment {}; the latest is {} now",

@@ -105,9 +105,10 @@ async fn deployments_come_oldest_first_after_the_cursor() {
     assert_eq!(deployed(0).await, (Vec::new(), false));
     let job = JobId::new(world.ambient.now(), [1; 10]);
     for sequence in 1..=102 {
-        world.record(job, sequence, Outcome::Succeeded).await;
+        let record = world.record(job, sequence, Outcome::Succeeded).await;
+        let key = Key::JobDeployment(job, record);
+        assert_eq!(world.sides.production.create(&key, b"{}").await.unwrap(), Creation::Created);
     }
-    assert_eq!(world.sides.production.create(&Key::JobDeployment(job), b"{}").await.unwrap(), Creation::Created);
     let (first, more) = deployed(0).await;
     let last = first.last().unwrap();
     assert_eq!((first.len(), first[0].record.sequence, last.record.sequence, more), (100, 1, 100, true));

@@ -127,7 +127,7 @@ impl World {
     }
 
     /// Writes the deployment record of an apply job.
-    pub(crate) async fn record(&self, job: JobId, sequence: u64, outcome: Outcome) {
+    pub(crate) async fn record(&self, job: JobId, sequence: u64, outcome: Outcome) -> Digest {
         let now = self.ambient.now();
         let record = DeploymentRecord {
             schema: Default::default(),
@@ -149,6 +149,7 @@ impl World {
         };
         let key = Key::Deployed(record.environment.clone(), record.project.clone(), sequence);
         assert_eq!(create(&self.sides.production, &key, &record).await.unwrap(), Creation::Created);
+        Digest::of(&record.to_bytes())
     }
 }
 

@@ -1,7 +1,10 @@
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 
 use super::*;
 use crate::manifest::tests::{build, directory, file, image, manifests, report, service, single, source, terraform};
+use crate::manifest::{Artifact, FileEntry};
 
 fn diff(old: &BuildManifest, new: &BuildManifest) -> ManifestDiff {
     let side = |manifest| Side { digest: Digest::of(&BuildManifest::to_bytes(manifest)), manifest };

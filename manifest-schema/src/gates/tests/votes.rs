@@ -191,6 +191,20 @@ fn the_bot_alone_is_enough_where_the_policy_says_so_and_its_review_is_clear() {
     }
 }
 
+#[test]
+fn a_bot_of_two_keys_approves_with_both() {
+    let mut world = voted(vec![yes(seed::BOT)]);
+    world.rules().approval.bot_alone = true;
+    world.policy.roles.change_bot.as_mut().unwrap().threshold = 2;
+    let second = world.reviews[0].clone();
+    world.reviews.push(super::world::Reviewing { key: seed::BOT_2, ..second });
+    assert_eq!(codes(&world.case()), [Code::ApprovalMissing]);
+    world.votes.push(with(yes(seed::BOT), |approval| approval.comment = None));
+    assert_eq!(codes(&world.case()), [Code::ApprovalMissing], "one key twice");
+    world.votes.push(yes(seed::BOT_2));
+    assert_eq!(codes(&world.case()), []);
+}
+
 /// DESIGN §4: a lift needs every counted approval to carry it.
 #[test]
 fn one_person_who_did_not_mean_a_rollback_keeps_it_from_happening() {

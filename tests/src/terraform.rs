@@ -1,0 +1,60 @@
+//! Terraform at the pace of a test. The program is always the real one.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use crate::{Scratch, programs, wait_until};
+
+impl Scratch {
+    /// From now on workers run Terraform through a door that `apply` passes only once it is open. Whoever waits there
+    /// ends when interrupted, as Terraform does.
+    pub fn close_door(&mut self) {
+        let wrapper = self.outside("terraform-behind-a-door");
+        let (began, open) = (self.outside("door-reached"), self.outside("door-open"));
+        let script = format!(
+            "#!/bin/sh\ntrap 'exit 130' INT\nif [ \"$1\" = apply ]; then\n  : >'{}'\n  while [ ! -e '{}' ]; do sleep 0.02; done\nfi\nexec '{}' \"$@\"\n",
+            began.display(),
+            open.display(),
+            programs::terraform().display()
+        );
+        fs::write(&wrapper, script).unwrap();
+        fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).unwrap();
+        self.set("AIRLOCK_TERRAFORM", wrapper);
+    }
+
+    /// Waits until an apply stands before the door.
+    #[track_caller]
+    pub fn wait_at_door(&self) {
+        wait_until("an apply at the door", || self.outside("door-reached").exists().then_some(()));
+    }
+
+    /// Lets applies pass.
+    pub fn open_door(&self) {
+        fs::write(self.outside("door-open"), "").unwrap();
+    }
+
+    /// Makes the next apply take a while in Terraform itself, without a provider: one resource after the other, each
+    /// with an argument that takes about a second to compute and is known only at apply.
+    pub fn slow_infrastructure(&self) {
+        let slow = r#"
+resource "terraform_data" "first" {
+  input = bcrypt("first", 12)
+}
+resource "terraform_data" "second" {
+  input = bcrypt(substr(terraform_data.first.output, 0, 20), 14)
+}
+resource "terraform_data" "third" {
+  input = bcrypt(substr(terraform_data.second.output, 0, 20), 12)
+}
+"#;
+        self.write("infra/slow.tf", slow);
+        self.commit("Take it slowly");
+    }
+
+    /// The addresses of the resources in the state.
+    pub fn resources(&self) -> Vec<String> {
+        let state = self.state();
+        let resources = state["resources"].as_array().expect("a state lists resources");
+        resources.iter().map(|r| format!("{}.{}", r["type"].as_str().unwrap(), r["name"].as_str().unwrap())).collect()
+    }
+}

@@ -157,6 +157,10 @@ pub struct Lease {
     /// Who holds it; absent when it is free.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holder: Option<LeaseHolder>,
+    /// Jobs that ended while they held it, and whose deployment records may still be unwritten, oldest first. Whoever
+    /// takes the lease writes them before anything else; only then is a job taken off.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unrecorded: Vec<JobId>,
 }
 
 /// Who holds a lease.

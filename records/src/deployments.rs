@@ -69,14 +69,13 @@ pub async fn base(
     environment: &EnvironmentName,
     project: &ProjectName,
 ) -> Result<PlanBase, RecordError> {
-    // The holder first: when the record is written in between, it is only found not to be missing.
-    let holder = lease::holder(production, environment, project).await?;
-    let journal = match holder {
-        Some(job) => Journal::open(production, ambient, WriterKind::Worker, job).await?,
-        None => None,
-    };
+    // The jobs first: when a record is written in between, it is only found not to be missing.
+    let mut journals = Vec::new();
+    for job in lease::unrecorded(production, environment, project).await? {
+        journals.extend(Journal::open(production, ambient, WriterKind::Worker, job).await?);
+    }
     let latest = latest(production, environment, project).await?;
     let base = DeploymentRecord::base(latest.as_ref());
-    let missing = journal.is_some_and(|dead| is_missing(dead.job(), latest.as_ref()));
-    Ok(PlanBase { sequence: base.sequence + u64::from(missing), ..base })
+    let missing = journals.iter().filter(|dead| is_missing(dead.job(), latest.as_ref())).count() as u64;
+    Ok(PlanBase { sequence: base.sequence + missing, ..base })
 }

@@ -50,12 +50,9 @@ pub(crate) async fn run(session: &Session) -> Result<JobOutcome, Stop> {
     session.say(Happening::Checked).await?;
     session.may_go_on()?;
 
-    let (held, from) = take_lease(session).await?;
-    let production = &session.sides().production;
+    let mut held = take_lease(session).await?;
     let claimed = async {
-        if let Some(dead) = from {
-            record::write_missing(session, &dead).await?;
-        }
+        record::write_missing(session, &mut held).await?;
         claim(session, &prepared).await
     };
     let admission = match claimed.await {
@@ -63,15 +60,17 @@ pub(crate) async fn run(session: &Session) -> Result<JobOutcome, Stop> {
         // A job that another has closed must not touch what may be another's by now.
         Err(Stop::Lost(why)) => return Err(Stop::Lost(why)),
         Err(stop) => {
-            held.release(production).await?;
+            give_back(session, *held).await;
             return Err(stop);
         }
     };
     // From here on the lease is given back only once the record is written: if that fails, whoever takes the lease over
     // writes it first.
     let done = steps(session, &admission, &prepared).await?;
-    record::write(session, &admission, &done).await?;
-    held.release(production).await?;
+    if done.steps.iter().any(|outcome| *outcome != StepOutcome::NotBegun) {
+        record::write(session, &admission, &done).await?;
+    }
+    give_back(session, *held).await;
     match done.stop {
         Some(stop) => Err(stop),
         None => Ok(crate::job_outcome(done.outcome)),
@@ -137,11 +136,8 @@ async fn saved_plan(session: &Session, plan: &AdmittedPlan, work: &WorkDir) -> R
         return Err(Stop::refused(Code::PlanMissing, format!("the saved plan of job {job} is gone")));
     };
     let path = work.join("saved.tfplan");
-    let found = terraform::write_saved_plan(&path, &object.bytes)?;
-    if plan.saved_plan() != Some(found) {
-        let signed = plan.saved_plan().map_or_else(|| "none".to_owned(), |digest| digest.to_string());
-        return Err(Stop::refused(Code::PlanEdited, format!("the saved plan is {found}; signed was {signed}")));
-    }
+    terraform::write_saved_plan(&path, &object.bytes)?;
+    terraform::expect_saved_plan(&path, plan.saved_plan())?;
     Ok(path)
 }
 
@@ -159,7 +155,7 @@ async fn still_starts_from_what_runs(session: &Session, plan: &AdmittedPlan) -> 
 }
 
 /// Gate 15: nothing else is deploying this project here.
-async fn take_lease(session: &Session) -> Result<(Box<lease::Held>, Option<Box<records::Journal>>), Stop> {
+async fn take_lease(session: &Session) -> Result<Box<lease::Held>, Stop> {
     let request = session.request();
     let holder = LeaseHolder {
         job: session.job(),
@@ -169,11 +165,18 @@ async fn take_lease(session: &Session) -> Result<(Box<lease::Held>, Option<Box<r
     };
     let production = &session.sides().production;
     match lease::take(production, session.ambient(), &request.environment, &request.project, holder).await? {
-        Taking::Taken { held, from } => Ok((held, from)),
+        Taking::Taken(held) => Ok(held),
         Taking::HeldBy(job) => {
             let message = format!("job {job} is applying {} in {}", request.project, request.environment);
             Err(Stop::refused(Code::LeaseHeld, message))
         }
+    }
+}
+
+/// Gives the lease back. If that fails, the job is as it is, and the next one takes the lease over.
+async fn give_back(session: &Session, held: lease::Held) {
+    if let Err(error) = held.release(&session.sides().production).await {
+        tracing::warn!(%error, "the lease could not be given back");
     }
 }
 
@@ -256,7 +259,11 @@ fn reason_of(stop: &Stop) -> Reason {
 async fn one_step(session: &Session, admission: &Admission, prepared: &Prepared<'_>, step: &Step) -> Result<(), Stop> {
     match step {
         Step::Terraform { .. } => match &prepared.terraform {
-            Some((terraform, saved)) => terraform.apply(saved).await,
+            Some((terraform, saved)) => {
+                // Again, right before use: since it was checked, providers ran as the same user.
+                terraform::expect_saved_plan(saved, planned(admission)?.saved_plan())?;
+                terraform.apply(saved).await
+            }
             None => Err(Stop::failed("the Terraform step has no checked plan")),
         },
         Step::Service { service, .. } => {

@@ -2,12 +2,12 @@
 
 use manifest_schema::deployment::{DeploymentRecord, LiveBuild, StepOutcome};
 use manifest_schema::gates::Admission;
-use manifest_schema::job::{Happening, Job, StepState};
+use manifest_schema::job::{Happening, Job, StepState, WriterKind};
 use manifest_schema::manifest::BuildManifest;
 use manifest_schema::statement::{Deployment, Outcome, Statement, Subject, subject};
 use manifest_schema::storage::Key;
 use manifest_schema::{Digest, Document};
-use records::Journal;
+use records::{Journal, lease};
 use store::Creation;
 
 use crate::apply::Done;
@@ -34,8 +34,20 @@ pub(crate) async fn write(session: &Session, admission: &Admission, done: &Done)
     session.say(Happening::Recorded { sequence: record.sequence, outcome: record.outcome }).await
 }
 
-/// Writes the record that a dead job left unwritten, before anything else is done: what it had begun may be live.
-pub(crate) async fn write_missing(session: &Session, dead: &Journal) -> Result<(), Stop> {
+/// Writes the records that dead jobs left unwritten, before anything else is done: what they had begun may be live. Each
+/// job stays noted in the lease until its record is there.
+pub(crate) async fn write_missing(session: &Session, held: &mut lease::Held) -> Result<(), Stop> {
+    let production = &session.sides().production;
+    while let Some(job) = held.unrecorded() {
+        if let Some(dead) = Journal::open(production, session.ambient(), WriterKind::Worker, job).await? {
+            write_for(session, &dead).await?;
+        }
+        held.recorded(production, job).await?;
+    }
+    Ok(())
+}
+
+async fn write_for(session: &Session, dead: &Journal) -> Result<(), Stop> {
     let job = dead.job();
     let request = session.request();
     let production = &session.sides().production;

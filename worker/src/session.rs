@@ -172,8 +172,8 @@ impl Session {
         std::future::pending().await
     }
 
-    /// The first wish stands.
-    fn ask(&self, asked: Asked) {
+    /// Wishes the job to stop. The first wish stands.
+    pub(crate) fn ask(&self, asked: Asked) {
         self.asker.send_if_modified(|current| {
             let first = current.is_none();
             if first {

@@ -104,6 +104,8 @@ pub(crate) enum Asked {
     Deadline,
     /// The job is no longer this worker's.
     Lost,
+    /// What it does can't be written down.
+    Unheard,
 }
 
 impl Asked {
@@ -114,6 +116,7 @@ impl Asked {
             Self::Terminated => cancelled("the worker's task was told to end (SIGTERM)"),
             Self::Cancelled => cancelled("somebody asked for it"),
             Self::Deadline => Stop::Failed(Reason::new(Code::JobDeadline, "the job ran past its deadline")),
+            Self::Unheard => Stop::failed("the job's events could not be written"),
             Self::Lost => Stop::Lost("the job was closed, or another worker has it".to_owned()),
         }
     }

@@ -123,7 +123,7 @@ impl World {
         };
         let (environment, project) = (&request.environment, &request.project);
         let taken = lease::take(&self.sides.production, &self.ambient, environment, project, holder).await.unwrap();
-        assert!(matches!(taken, lease::Taking::Taken { .. }), "{taken:?}");
+        assert!(matches!(taken, lease::Taking::Taken(_)), "{taken:?}");
     }
 
     /// Writes the deployment record of an apply job.

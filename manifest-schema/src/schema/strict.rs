@@ -185,7 +185,7 @@ fn what_production_stores() {
     );
     strict("deployment record", &record(&[(StepOutcome::Unknown, &[6, 7])]));
     let holder = crate::deployment::LeaseHolder { job: job(), task: task(), state: "s".to_owned(), since: at() };
-    strict("lease", &Lease { schema: Default::default(), fence: 1, holder: Some(holder) });
+    strict("lease", &Lease { schema: Default::default(), fence: 1, holder: Some(holder), unrecorded: vec![job()] });
     strict("claim", &Claim { schema: Default::default(), job: job(), claimed_at: at() });
     strict("heartbeat", &Heartbeat { schema: Default::default(), task: task(), at: at() });
     let (project, manifest) = ("hello".parse().unwrap(), Digest::of(b"m"));

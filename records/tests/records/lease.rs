@@ -18,9 +18,13 @@ async fn take(desk: &Desk, job: JobId) -> Taking {
     lease::take(desk.production(), &desk.ambient, &environment(), &project(), holder).await.unwrap()
 }
 
+/// The lease, and the oldest job whose record may be unwritten.
 async fn taken(desk: &Desk, job: JobId) -> (Box<Held>, Option<JobId>) {
     match take(desk, job).await {
-        Taking::Taken { held, from } => (held, from.map(|journal| journal.job().id())),
+        Taking::Taken(held) => {
+            let unrecorded = held.unrecorded();
+            (held, unrecorded)
+        }
         Taking::HeldBy(other) => panic!("held by {other}"),
     }
 }
@@ -51,8 +55,10 @@ async fn of_64_that_want_it_one_holds_it() {
     let mut others = Vec::new();
     for one in racing {
         match one.await.unwrap() {
-            (job, Taking::Taken { from: None, .. }) => holders.push(job),
-            (_, Taking::Taken { from: Some(_), .. }) => panic!("there was nobody to take it over from"),
+            (job, Taking::Taken(held)) => {
+                assert_eq!(held.unrecorded(), None, "there was nobody to take it over from");
+                holders.push(job);
+            }
             (_, Taking::HeldBy(job)) => others.push(job),
         }
     }
@@ -113,4 +119,35 @@ async fn an_ended_holder_is_taken_over_from_once() {
     let (second, third) = (desk.new_job(), desk.new_job());
     assert_eq!(taken(&desk, second).await.1, Some(first.job().id()));
     assert!(matches!(take(&desk, third).await, Taking::HeldBy(job) if job == second));
+}
+
+/// A red-team finding: a taker that died, or failed, before it wrote the dead job's record made everybody forget it.
+#[tokio::test]
+async fn what_a_dead_job_did_is_owed_until_it_is_recorded_whoever_dies_meanwhile() {
+    let desk = Desk::new().await;
+    let mut first = desk.claiming(Digest::of(b"plan")).await;
+    taken(&desk, first.job().id()).await;
+    first.append(failed()).await.unwrap();
+
+    // The second takes over and dies before it has recorded anything.
+    let mut second = desk.claiming(Digest::of(b"other plan")).await;
+    assert_eq!(taken(&desk, second.job().id()).await.1, Some(first.job().id()));
+    second.append(failed()).await.unwrap();
+
+    // The third takes over, can't record, and gives the lease back: the debts stay.
+    let (held, owed) = taken(&desk, desk.new_job()).await;
+    assert_eq!(owed, Some(first.job().id()));
+    held.release(desk.production()).await.unwrap();
+    let place = (environment(), project());
+    let both = vec![first.job().id(), second.job().id()];
+    assert_eq!(lease::unrecorded(desk.production(), &place.0, &place.1).await.unwrap(), both);
+
+    // The fourth records both, one after the other.
+    let (mut held, owed) = taken(&desk, desk.new_job()).await;
+    assert_eq!(owed, Some(first.job().id()));
+    held.recorded(desk.production(), first.job().id()).await.unwrap();
+    assert_eq!(held.unrecorded(), Some(second.job().id()));
+    held.recorded(desk.production(), second.job().id()).await.unwrap();
+    held.release(desk.production()).await.unwrap();
+    assert_eq!(taken(&desk, desk.new_job()).await.1, None);
 }

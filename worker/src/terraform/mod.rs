@@ -9,6 +9,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use manifest_schema::digest::Hasher;
 use manifest_schema::manifest::{BuildManifest, Variable};
 use manifest_schema::{Code, Digest, Reason};
 use serde_json::json;
@@ -86,13 +87,38 @@ pub(crate) fn write_variables(
     Ok(path)
 }
 
-/// Copies a saved plan out of the store into the private directory, and says what was copied.
-pub(crate) fn write_saved_plan(path: &Path, bytes: &[u8]) -> Result<Digest, Stop> {
+/// Copies a saved plan out of the store into the private directory.
+pub(crate) fn write_saved_plan(path: &Path, bytes: &[u8]) -> Result<(), Stop> {
     let written = private_file(path).and_then(|mut file| file.write_all(bytes));
-    written.map_err(|error| Stop::failed(format!("can't write the saved plan: {error}")))?;
-    // Read back: what Terraform will open is what is judged.
-    let read = fs::read(path).map_err(|error| Stop::failed(format!("can't read the saved plan: {error}")))?;
-    Ok(Digest::of(&read))
+    written.map_err(|error| Stop::failed(format!("can't write the saved plan: {error}")))
+}
+
+/// Refuses a saved plan that is not the signed one: what Terraform will open is what is judged.
+pub(crate) fn expect_saved_plan(path: &Path, signed: Option<Digest>) -> Result<(), Stop> {
+    let failed = |error: io::Error| Stop::failed(format!("can't read the saved plan: {error}"));
+    let mut hasher = Hashing::default();
+    io::copy(&mut fs::File::open(path).map_err(failed)?, &mut hasher).map_err(failed)?;
+    let (found, _) = hasher.0.finish();
+    if signed == Some(found) {
+        return Ok(());
+    }
+    let signed = signed.map_or_else(|| "none".to_owned(), |digest| digest.to_string());
+    Err(Stop::refused(Code::PlanEdited, format!("the saved plan is {found}; signed was {signed}")))
+}
+
+/// Hashes what is written to it.
+#[derive(Default)]
+struct Hashing(Hasher);
+
+impl io::Write for Hashing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// The name of the Terraform state of this project in this environment.

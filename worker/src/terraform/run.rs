@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::Terraform;
 use super::stream::{Line, read_line};
 use crate::session::Session;
-use crate::stop::Stop;
+use crate::stop::{Asked, Stop};
 
 /// Progress goes out at most this often.
 const BATCH: Duration = Duration::from_secs(1);
@@ -64,7 +64,10 @@ impl Terraform<'_> {
             tokio::join!(out, err)
         };
         let (output, errors, status) = interruptible(self.session, &mut child, listening).await?;
-        heard.flush().await?;
+        heard.pass_on().await;
+        if let Some(stop) = heard.broken.take() {
+            return Err(stop);
+        }
         if status.success() {
             return output;
         }
@@ -124,13 +127,17 @@ struct Heard<'a> {
     flushed: Instant,
     errors: Vec<String>,
     stale: bool,
+    broken: Option<Stop>,
 }
 
 impl<'a> Heard<'a> {
     fn new(session: &'a Session) -> Self {
-        Self { session, lines: Vec::new(), flushed: Instant::now(), errors: Vec::new(), stale: false }
+        Self { session, lines: Vec::new(), flushed: Instant::now(), errors: Vec::new(), stale: false, broken: None }
     }
 
+    /// Listens to the end of the stream, whatever happens: a Terraform whose output nobody reads any more would die of it
+    /// (SIGPIPE), and with it the state of what it was doing. If an event can't be written, Terraform is interrupted and
+    /// heard out.
     async fn listen(&mut self, stream: impl AsyncRead + Unpin) -> Result<(), Stop> {
         let mut stream = BufReader::new(stream);
         loop {
@@ -143,7 +150,7 @@ impl<'a> Heard<'a> {
                 loop {
                     tokio::select! {
                         read = &mut reading => break read,
-                        () = tokio::time::sleep_until(due), if !self.lines.is_empty() => self.flush().await?,
+                        () = tokio::time::sleep_until(due), if !self.lines.is_empty() => self.pass_on().await,
                     }
                 }
             };
@@ -161,17 +168,22 @@ impl<'a> Heard<'a> {
                 None => {}
             }
             if self.lines.len() >= MOST_LINES || Instant::now() >= due {
-                self.flush().await?;
+                self.pass_on().await;
             }
         }
     }
 
-    async fn flush(&mut self) -> Result<(), Stop> {
+    /// Writes the lines that have come together. The first failure is kept, and ends the run.
+    async fn pass_on(&mut self) {
         self.flushed = Instant::now();
-        if self.lines.is_empty() {
-            return Ok(());
+        let lines = std::mem::take(&mut self.lines);
+        if lines.is_empty() || self.broken.is_some() {
+            return;
         }
-        self.session.say(Happening::Progress { lines: std::mem::take(&mut self.lines) }).await
+        if let Err(stop) = self.session.say(Happening::Progress { lines }).await {
+            self.session.ask(Asked::Unheard);
+            self.broken = Some(stop);
+        }
     }
 
     /// Why it failed, from its own errors, or else from what it printed.
@@ -181,7 +193,7 @@ impl<'a> Heard<'a> {
             let text: Vec<&str> = printed.lines().map(|line| line.trim_matches(['│', '╷', '╵', ' '])).collect();
             clip(&text.into_iter().filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" "))
         } else {
-            self.errors.join("; ")
+            clip(&self.errors.join("; "))
         };
         let said = if said.is_empty() { format!("it ended with {status}") } else { said };
         Reason::new(code, format!("terraform {name}: {said}"))

@@ -232,12 +232,14 @@ impl Revoke {
         let person = policy.policy().person_of(&key.public()).cloned();
         let view = waiting::view(context, &production, &change).await?;
         let Standing { voices, .. } = view.standing;
-        let own = voices.into_iter().rev().find(|voice| {
+        let own = voices.into_iter().filter(|voice| {
             voice.voter.person() == person.as_ref()
                 && person.is_some()
                 && voice.state == change::standing::State::Counts
         });
-        own.map(|voice| voice.statement).ok_or_else(|| {
+        // Statements tell their time in seconds. Of a yes and a no in the same one, the no is what holds the deploy up.
+        let newest = own.max_by_key(|voice| (voice.issued_at, voice.decision == Decision::Reject));
+        newest.map(|voice| voice.statement).ok_or_else(|| {
             Failure::from(anyhow::anyhow!("nothing that this key's person said about {} stands", self.change))
                 .hint(format!("`airlock change show {}` lists who said what", self.change))
         })

@@ -42,14 +42,14 @@ impl Follow<'_> {
     async fn look(&self, job: JobId, mut after: u32) -> Result<JobStatus, Failure> {
         let begun = Instant::now();
         let mut news = Instant::now();
-        let mut pause = FIRST_PAUSE;
+        let mut quiet = Instant::now();
         loop {
             let status = self.client.job(job, after).await?;
             for event in &status.events {
                 events::lines(event).iter().for_each(|line| self.context.out.say(line));
                 after = event.number;
                 news = Instant::now();
-                pause = FIRST_PAUSE;
+                quiet = Instant::now();
             }
             if status.more {
                 continue;
@@ -64,8 +64,8 @@ impl Follow<'_> {
                 self.context.out.say(format!("          still {} (since {})", status.phase, status.since));
                 news = Instant::now();
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 3 / 2).min(LONGEST_PAUSE);
+            // The longer nothing has happened, the longer nothing will: a fifth of that is never noticed.
+            tokio::time::sleep((quiet.elapsed() / 5).clamp(FIRST_PAUSE, LONGEST_PAUSE)).await;
         }
     }
 

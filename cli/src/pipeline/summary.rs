@@ -38,7 +38,9 @@ fn resource(text: &mut String, change: &ResourceChange, paint: Paint) {
     let line = format!("{:8} {}", change.action.to_string(), plain(&change.address));
     let painted = match change.action {
         ResourceAction::Create => paint.green(&line),
-        ResourceAction::Update | ResourceAction::Read => paint.yellow(&line),
+        ResourceAction::Update | ResourceAction::Read | ResourceAction::Import | ResourceAction::Move => {
+            paint.yellow(&line)
+        }
         ResourceAction::Delete
         | ResourceAction::DeleteCreate
         | ResourceAction::CreateDelete

@@ -10,6 +10,7 @@ mod background;
 mod flow;
 mod invariants;
 mod jobs;
+mod policy;
 mod programs;
 mod run;
 mod scratch;

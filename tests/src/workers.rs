@@ -1,5 +1,6 @@
 //! The workers, which are no children of the test: found by what their jobs' journals say.
 
+use std::fs::{self, File, OpenOptions};
 use std::time::Duration;
 
 use manifest_schema::job::TaskId;
@@ -47,6 +48,18 @@ impl Scratch {
         }
         self.kill_worker(job);
         self.story(job).pop().expect("a job has events")
+    }
+
+    /// Takes the work directory that all workers of the project share, as a running job would: workers wait for it once
+    /// they have `verified`, until what this gives is dropped.
+    pub fn hold_work_directory(&self) -> File {
+        let folder = self.production("work");
+        fs::create_dir_all(&folder).unwrap();
+        let lock =
+            OpenOptions::new().create(true).truncate(false).write(true).open(folder.join("production-hello.lock"));
+        let lock = lock.unwrap();
+        lock.try_lock().expect("no worker has it");
+        lock
     }
 
     /// Kills the workers of all jobs that have not ended.

@@ -122,21 +122,3 @@ fn a_deploy_waits_for_a_person_and_goes_on_by_itself() {
     deploy.end().exits(0).says("deployed build 0.1");
     scratch.audit();
 }
-
-#[test]
-fn a_launch_again_is_the_same_job_and_its_key_for_something_else_is_refused() {
-    let scratch = Scratch::new();
-    let first = scratch.publish();
-    let launch = |manifest: &str, key: &str| {
-        scratch.json(&["launch-deploy-job", manifest, "--action", "plan", "--idempotency-key", key])
-    };
-    let one = launch(&first, "mine").exits(0).json();
-    let again = launch(&first, "mine").exits(0).json();
-    assert_eq!((&one["existing"], &again["existing"]), (&false.into(), &true.into()));
-    assert_eq!(one["job"], again["job"]);
-
-    scratch.change_page("another build");
-    let second = scratch.publish();
-    launch(&second, "mine").exits(3).because(&["request.key-reused"]);
-    assert_eq!(scratch.jobs("plan").len(), 1);
-}

@@ -139,6 +139,28 @@ pub fn verify(envelope: &[u8], keys: &[PublicKey]) -> Result<VerifiedPayload, En
     Ok(VerifiedPayload { bytes, signers })
 }
 
+/// The same payload with one signature per key of `keys` that signed it, and nothing else: what surrounds the payload
+/// isn't signed, so whoever passes an envelope on could have filled it up.
+///
+/// # Errors
+/// As [`verify`].
+pub fn reduce(envelope: &[u8], keys: &[PublicKey]) -> Result<Vec<u8>, EnvelopeError> {
+    let Envelope { payload_type, payload, signatures } = parse(envelope)?;
+    let bytes = decode(&payload).ok_or(EnvelopeError::Base64)?;
+    let message = pae(&payload_type, &bytes);
+    let held = |key: &PublicKey| {
+        let raw = signatures.iter().filter_map(|signature| decode(&signature.sig));
+        let sig = raw.into_iter().find(|raw| key.verifies(&message, raw))?;
+        Some(EnvelopeSignature { keyid: key.id().to_string(), sig: STANDARD_ENGINE.encode(sig) })
+    };
+    let kept: Vec<_> = keys.iter().filter_map(held).collect();
+    if kept.is_empty() {
+        return Err(EnvelopeError::Untrusted(hints(&signatures)));
+    }
+    let reduced = to_bytes(&Envelope { payload_type, payload: STANDARD_ENGINE.encode(bytes), signatures: kept });
+    if reduced.len() > MAX_ENVELOPE { Err(EnvelopeError::TooLarge(reduced.len())) } else { Ok(reduced) }
+}
+
 /// Key ids that an envelope claims and the digest of its payload, unverified: to find and to name it, not to believe it.
 ///
 /// # Errors

@@ -31,6 +31,18 @@ pub enum RecordError {
     /// A trust policy version is published once.
     #[error("another trust policy is already published as version {0}: raise `version` and sign again")]
     VersionTaken(u64),
+    /// It would be written, and never be read again.
+    #[error("{key}: the {document} has {size} bytes; at most {limit} are read, so it was not written")]
+    TooLarge {
+        /// Where.
+        key: String,
+        /// The document's kind.
+        document: &'static str,
+        /// Its size in bytes.
+        size: usize,
+        /// The limit in bytes.
+        limit: usize,
+    },
     /// More entries than are read.
     #[error("more than {limit} entries under {prefix}")]
     TooMany {
@@ -52,6 +64,7 @@ impl RecordError {
             | Self::Missing(_)
             | Self::Envelope(_)
             | Self::VersionTaken(_)
+            | Self::TooLarge { .. }
             | Self::TooMany { .. } => false,
         }
     }

@@ -46,7 +46,17 @@ pub async fn load<D: Document>(store: &Store, key: &Key) -> Result<Option<D>, Re
 /// Writes a document that isn't there yet.
 ///
 /// # Errors
-/// When the store can't be written.
+/// When the store can't be written, or the document is larger than [`load`] reads.
 pub async fn create<D: Document>(store: &Store, key: &Key, document: &D) -> Result<Creation, RecordError> {
-    Ok(store.create(key, &document.to_bytes()).await?)
+    Ok(store.create(key, &bounded(key, document)?).await?)
+}
+
+/// A document's bytes, if they can be read again. What is created once could otherwise be in the way for good.
+pub(crate) fn bounded<D: Document>(key: &Key, document: &D) -> Result<Vec<u8>, RecordError> {
+    let bytes = document.to_bytes();
+    if bytes.len() > D::LIMIT {
+        let (key, size) = (key.to_string(), bytes.len());
+        return Err(RecordError::TooLarge { key, document: D::NAME, size, limit: D::LIMIT });
+    }
+    Ok(bytes)
 }

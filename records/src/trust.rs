@@ -1,19 +1,23 @@
 //! Trust policy versions in both stores.
 
 use manifest_schema::Document;
-use manifest_schema::dsse::{self, MAX_ENVELOPE};
+use manifest_schema::dsse::MAX_ENVELOPE;
 use manifest_schema::keys::PublicKey;
 use manifest_schema::storage::{Key, prefix};
 use manifest_schema::trust::{PinnedRoots, SignedPolicy, TrustPolicy, TrustRecord, TrustedPolicy};
 use manifest_schema::{Digest, Timestamp};
-use store::{Creation, Store};
+use store::{Creation, Store, StoreError};
 
 use crate::{RecordError, create, load};
 
 /// Most versions that are read.
 const MOST_VERSIONS: usize = 1000;
-/// Most envelopes of one version that are read.
-const MOST_ENVELOPES: usize = 64;
+/// How many names are asked for at once.
+const PAGE: usize = 200;
+/// Most pages of names beside a version's policy that are read.
+const MOST_PAGES: usize = 50;
+/// Most envelopes that are shown although none of the roots that a version claims has signed them.
+const MOST_OTHERS: usize = 64;
 
 /// All versions that production has taken over, from 1, and the number of the newest.
 ///
@@ -38,20 +42,59 @@ pub async fn in_production(production: &Store) -> Result<(Vec<SignedPolicy>, u64
 /// When the store can't be read.
 pub async fn published(artifacts: &Store) -> Result<Vec<SignedPolicy>, RecordError> {
     let mut versions = Vec::new();
+    let mut before = Vec::new();
     for version in 1..=MOST_VERSIONS as u64 {
-        let Some(policy) = artifacts.get(&Key::TrustPolicy(version), TrustPolicy::LIMIT).await? else { break };
-        let prefix = prefix::trust_version(version);
-        let mut envelopes = Vec::new();
-        for entry in artifacts.list(&prefix, None, MOST_ENVELOPES).await? {
-            if let Some(key) = envelope_key(version, &entry.key)
-                && let Some(object) = artifacts.get(&key, MAX_ENVELOPE).await?
-            {
-                envelopes.push(object.bytes);
+        let Some(mut signed) = bare(artifacts, version).await? else { break };
+        // Unverified: whose envelopes are looked at first. The chain is followed by whoever uses the versions.
+        let own = claimed_roots(&signed);
+        before.extend_from_slice(&own);
+        let mut others = Vec::new();
+        each_envelope(artifacts, version, |envelope| {
+            let known = signed.envelopes.len();
+            signed.add_vote(envelope, &before);
+            if signed.envelopes.len() == known && others.len() < MOST_OTHERS {
+                others.push(envelope.to_vec());
             }
-        }
-        versions.push(SignedPolicy { version, policy: policy.bytes, envelopes });
+        })
+        .await?;
+        signed.envelopes.append(&mut others);
+        versions.push(signed);
+        before = own;
     }
     Ok(versions)
+}
+
+/// A published version without its envelopes.
+async fn bare(artifacts: &Store, version: u64) -> Result<Option<SignedPolicy>, RecordError> {
+    let policy = artifacts.get(&Key::TrustPolicy(version), TrustPolicy::LIMIT).await?;
+    Ok(policy.map(|policy| SignedPolicy { version, policy: policy.bytes, envelopes: Vec::new() }))
+}
+
+fn claimed_roots(signed: &SignedPolicy) -> Vec<PublicKey> {
+    TrustPolicy::from_bytes(&signed.policy).map_or_else(|_| Vec::new(), |policy| policy.keys_of(&policy.roles.root))
+}
+
+/// Goes through what is stored as envelopes of a version, past whatever else was put beside them, within bounds.
+async fn each_envelope(artifacts: &Store, version: u64, mut take: impl FnMut(&[u8])) -> Result<(), RecordError> {
+    let prefix = prefix::trust_version(version);
+    let mut after: Option<String> = None;
+    for _ in 0..MOST_PAGES {
+        let page = artifacts.list(&prefix, after.as_deref(), PAGE).await?;
+        for key in page.iter().filter_map(|entry| envelope_key(version, &entry.key)) {
+            match artifacts.get(&key, MAX_ENVELOPE).await {
+                Ok(object) => object.iter().for_each(|object| take(&object.bytes)),
+                // No envelope is so large, nor anything but a file: junk must not hide what is beside it.
+                Err(StoreError::TooLarge { .. } | StoreError::Irregular { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if page.len() < PAGE {
+            return Ok(());
+        }
+        after = page.into_iter().last().map(|entry| entry.key);
+    }
+    tracing::warn!(version, "too much lies beside the envelopes of a trust policy: not all of it was read");
+    Ok(())
 }
 
 /// An envelope's key holds only the head of its digest, which is all that a key needs.
@@ -94,34 +137,58 @@ pub async fn take_over(
     now: Timestamp,
 ) -> Result<(), RecordError> {
     let (mut known, newest) = in_production(production).await?;
-    for candidate in published(artifacts).await?.into_iter().filter(|signed| signed.version > newest) {
+    for version in newest + 1..=MOST_VERSIONS as u64 {
         let before = TrustedPolicy::follow(roots, &known).ok();
-        known.push(candidate);
-        // Expiry is judged when the policy is used; a version that has expired may be a link to one that has not.
-        let followed = match TrustedPolicy::follow(roots, &known) {
-            Ok(followed) => followed,
+        let Some(candidate) = (match vouched(artifacts, version, roots, before.as_ref()).await {
+            Ok(candidate) => candidate,
+            Err(error) if error.is_temporary() => return Err(error),
             Err(error) => {
-                tracing::warn!(%error, %now, "a published trust policy was not taken over");
+                tracing::warn!(%error, version, "a published trust policy can't be read");
                 break;
             }
+        }) else {
+            break;
         };
-        if let Some(signed) = known.last_mut() {
-            // Whoever writes to the artifacts store could otherwise make the record larger than records may be, and
-            // so shut production for good.
-            let keys = root_keys(roots, before.as_ref(), &followed);
-            signed.envelopes.retain(|envelope| dsse::verify(envelope, &keys).is_ok());
-            let record = TrustRecord::from(&*signed);
-            let (Creation::Created | Creation::Exists) =
-                create(production, &Key::TrustRecord(signed.version), &record).await?;
+        known.push(candidate);
+        // Expiry is judged when the policy is used; a version that has expired may be a link to one that has not.
+        if let Err(error) = TrustedPolicy::follow(roots, &known) {
+            tracing::warn!(%error, %now, "a published trust policy was not taken over");
+            break;
+        }
+        if let Some(signed) = known.last() {
+            match create(production, &Key::TrustRecord(version), &TrustRecord::from(signed)).await {
+                Ok(Creation::Created | Creation::Exists) => {}
+                Err(error @ RecordError::TooLarge { .. }) => {
+                    tracing::warn!(%error, "a published trust policy was not taken over");
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
         }
     }
     Ok(())
 }
 
-/// The keys whose signatures let `followed` come after `before`: only their envelopes are worth keeping.
-fn root_keys(roots: &PinnedRoots, before: Option<&TrustedPolicy>, followed: &TrustedPolicy) -> Vec<PublicKey> {
+/// A published version with the words of the roots that can let it come after `before`, and no others: whoever writes to
+/// the artifacts store could otherwise make the record larger than records may be, and so shut production for good.
+async fn vouched(
+    artifacts: &Store,
+    version: u64,
+    roots: &PinnedRoots,
+    before: Option<&TrustedPolicy>,
+) -> Result<Option<SignedPolicy>, RecordError> {
+    let Some(mut signed) = bare(artifacts, version).await? else { return Ok(None) };
     let of = |policy: &TrustedPolicy| policy.policy().keys_of(&policy.policy().roles.root);
     let mut keys = before.map_or_else(|| roots.keys.clone(), of);
-    keys.extend(of(followed));
-    keys
+    each_envelope(artifacts, version, |envelope| signed.add_vote(envelope, &keys)).await?;
+    if !signed.envelopes.is_empty() {
+        // One of the roots before vouches for these bytes: now they may say which roots come after.
+        let known = keys.len();
+        let new: Vec<_> = claimed_roots(&signed).into_iter().filter(|key| !keys.contains(key)).collect();
+        keys.extend(new);
+        if keys.len() > known {
+            each_envelope(artifacts, version, |envelope| signed.add_vote(envelope, &keys)).await?;
+        }
+    }
+    Ok(Some(signed))
 }

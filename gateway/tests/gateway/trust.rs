@@ -3,7 +3,7 @@
 use manifest_schema::Code;
 use manifest_schema::dsse;
 use manifest_schema::storage::Key;
-use manifest_schema::trust::TrustPolicy;
+use manifest_schema::trust::{TrustPolicy, TrustedPolicy};
 use records::trust;
 use store::Creation;
 
@@ -108,6 +108,62 @@ async fn envelopes_by_others_than_the_roots_stay_outside() {
     world.accepted(&world.request(1)).await;
     let (versions, _) = trust::in_production(&world.sides.production).await.unwrap();
     assert_eq!(versions[0].envelopes.len(), 1);
+}
+
+/// What is around a payload isn't signed: copies of a root's own envelope, each padded, would fill the record up, which
+/// is created once.
+#[tokio::test]
+async fn padded_copies_of_a_genuine_envelope_do_not_shut_production() {
+    let world = World::new().await;
+    let folder = world.path().join("artifacts/trust/000001");
+    let genuine = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+    let genuine = genuine.into_iter().find(|path| path.to_string_lossy().ends_with(".dsse.json")).unwrap();
+    let genuine = std::fs::read(genuine).unwrap();
+    for number in 0..100 {
+        let padded = [genuine.clone(), format!("{}{}", " ".repeat(60_000), "\n".repeat(number)).into_bytes()].concat();
+        std::fs::write(folder.join(format!("{number:016x}.dsse.json")), padded).unwrap();
+    }
+    world.accepted(&world.request(1)).await;
+    world.accepted(&world.request(2)).await;
+    let (versions, _) = trust::in_production(&world.sides.production).await.unwrap();
+    assert_eq!(versions[0].envelopes, [genuine]);
+}
+
+/// Names that sort before the genuine ones, some of them larger than any envelope, hide nothing.
+#[tokio::test]
+async fn junk_beside_a_new_version_does_not_hide_it() {
+    let world = World::new().await;
+    world.accepted(&world.request(1)).await;
+    world.publish_policy(&without_environments(2, OTHER_ROOT), &[ROOT, OTHER_ROOT]).await;
+    let folder = world.path().join("artifacts/trust/000002");
+    for number in 0..450 {
+        std::fs::write(folder.join(format!("!{number:04}.json")), "").unwrap();
+    }
+    for number in 0..500 {
+        std::fs::write(folder.join(format!("{number:016x}.dsse.json")), "junk").unwrap();
+    }
+    std::fs::write(folder.join("00000000000000ff.dsse.json"), vec![b' '; 100_000]).unwrap();
+    assert_eq!(codes(&world.refused(&world.request(2)).await), [Code::EnvironmentUnknown]);
+    assert_eq!(in_force(&world).await, [1, 2]);
+    let shown = trust::published(&world.sides.artifacts).await.unwrap();
+    TrustedPolicy::follow(&crate::world::roots(), &shown).unwrap();
+}
+
+/// Production has it already, so what stands in the artifacts store in its place is no matter.
+#[tokio::test]
+async fn a_damaged_old_version_in_the_artifacts_store_stops_nothing() {
+    let world = World::new().await;
+    world.accepted(&world.request(1)).await;
+    world.publish_policy(&policy(2, ROOT), &[ROOT]).await;
+    std::fs::write(world.path().join("artifacts/trust/000001/policy.json"), vec![b' '; 5 << 20]).unwrap();
+    world.accepted(&world.request(2)).await;
+    assert_eq!(in_force(&world).await, [1, 2]);
+    std::fs::write(world.path().join("artifacts/trust/000002/policy.json"), vec![b' '; 5 << 20]).unwrap();
+    world.accepted(&world.request(3)).await;
+    std::fs::create_dir(world.path().join("artifacts/trust/000003")).unwrap();
+    std::fs::write(world.path().join("artifacts/trust/000003/policy.json"), vec![b' '; 5 << 20]).unwrap();
+    world.accepted(&world.request(4)).await;
+    assert_eq!(in_force(&world).await, [1, 2]);
 }
 
 #[tokio::test]

@@ -291,3 +291,17 @@ proptest! {
         prop_assert!(verify(&bytes, &[key(1).public()]).is_err());
     }
 }
+
+/// What is around the payload isn't signed: whoever passes an envelope on can fill it up to the limit.
+#[test]
+fn a_padded_envelope_is_reduced_to_what_was_signed() {
+    let genuine = sign(b"{}", &key(1)).unwrap();
+    let mut padded: serde_json::Value = serde_json::from_slice(&genuine).unwrap();
+    padded["unsigned"] = "x".repeat(40_000).into();
+    padded["signatures"][0]["keyid"] = "y".repeat(10_000).into();
+    let again = padded["signatures"][0].clone();
+    padded["signatures"].as_array_mut().unwrap().push(again);
+    let padded = serde_json::to_vec(&padded).unwrap();
+    assert_eq!(reduce(&padded, &[key(2).public(), key(1).public()]).unwrap(), genuine);
+    assert!(matches!(reduce(&padded, &[key(2).public()]), Err(EnvelopeError::Untrusted(_))));
+}

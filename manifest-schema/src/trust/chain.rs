@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::policy::TrustPolicy;
 use crate::digest::Digest;
+use crate::dsse;
 use crate::gateway::Bytes;
 use crate::json::{Document, schema_tag};
 use crate::keys::PublicKey;
@@ -33,6 +34,39 @@ pub struct SignedPolicy {
     pub policy: Vec<u8>,
     /// Envelopes of statements about it.
     pub envelopes: Vec<Vec<u8>>,
+}
+
+impl SignedPolicy {
+    /// Adds an envelope if it is the word of a key of `keys`, for exactly this version and these bytes, that none of the
+    /// envelopes here carries yet. Only that word is kept, not what may surround it: an envelope that was padded or
+    /// copied would otherwise fill up whatever holds it.
+    pub fn add_vote(&mut self, envelope: &[u8], keys: &[PublicKey]) {
+        let digest = Digest::of(&self.policy);
+        let Ok(opened) = Verified::<statement::TrustPolicy>::open(envelope, keys) else { return };
+        if !self.is_vouched_for(digest, &opened) {
+            return;
+        }
+        let known = self.signers(digest, keys);
+        let new: Vec<_> = opened.signers().iter().filter(|key| !known.contains(key)).copied().collect();
+        self.envelopes.extend(dsse::reduce(envelope, &new));
+    }
+
+    fn is_vouched_for(&self, digest: Digest, opened: &Verified<statement::TrustPolicy>) -> bool {
+        opened.subject(subject::TRUST_POLICY) == Some(digest) && opened.predicate().version == self.version
+    }
+
+    /// Distinct keys of `keys` that signed this version and these bytes, whose digest is `digest`.
+    fn signers(&self, digest: Digest, keys: &[PublicKey]) -> Vec<PublicKey> {
+        let mut signers: Vec<PublicKey> = Vec::new();
+        for envelope in &self.envelopes {
+            let Ok(opened) = Verified::<statement::TrustPolicy>::open(envelope, keys) else { continue };
+            if self.is_vouched_for(digest, &opened) {
+                let new = opened.signers().iter().filter(|key| !signers.contains(key)).copied();
+                signers.extend(new.collect::<Vec<_>>());
+            }
+        }
+        signers
+    }
 }
 
 schema_tag!(TrustRecordSchema, "airlock/trust-record/v1");
@@ -198,13 +232,7 @@ impl TrustedPolicy {
 
 /// At least `threshold` distinct keys of `keys` signed this version and these bytes.
 fn require(signed: &SignedPolicy, digest: Digest, keys: &[PublicKey], threshold: u32, who: &str) -> Result<(), String> {
-    let mut signers: Vec<PublicKey> = Vec::new();
-    for envelope in &signed.envelopes {
-        let Ok(opened) = Verified::<statement::TrustPolicy>::open(envelope, keys) else { continue };
-        if opened.subject(subject::TRUST_POLICY) == Some(digest) && opened.predicate().version == signed.version {
-            signers.extend(opened.signers().iter().filter(|key| !signers.contains(key)).copied().collect::<Vec<_>>());
-        }
-    }
+    let signers = signed.signers(digest, keys);
     if signers.len() >= threshold as usize {
         Ok(())
     } else {

@@ -182,7 +182,7 @@ pub mod prefix {
 mod tests {
     use super::*;
 
-    /// The layout is a contract with everything that reads a bucket: DESIGN §5.
+    /// The layout is a contract with everything that reads a bucket: docs/formats.md.
     #[test]
     fn keys_are_laid_out_as_designed() {
         let digest = Digest::of(b"x");

@@ -7,10 +7,10 @@ use std::time::Duration;
 use change::record::{Ending, Note};
 use change::{ChangeRecord, Standing};
 use clap::Subcommand;
+use manifest_schema::Digest;
 use manifest_schema::job::JobId;
 use manifest_schema::names::ChangeId;
 use manifest_schema::statement::Decision;
-use manifest_schema::Digest;
 use serde_json::json;
 
 use crate::build::named::{BuildName, NamedBuild};

@@ -117,7 +117,6 @@ impl Environment {
     ///
     /// # Errors
     /// When nothing names it.
-    #[allow(dead_code, reason = "for the commands that ask for approval")]
     pub(crate) fn changes(&self) -> Result<&Path, Failure> {
         self.changes
             .as_deref()

@@ -57,7 +57,8 @@ pub struct TerraformChanges {
     pub version: String,
     /// `type.attribute` paths whose values may be shown, as the trust policy said when the plan was made.
     pub shown: Vec<String>,
-    /// Resources that would change, sorted by address; those that stay as they are aren't listed.
+    /// Resources that would change, sorted by address; those that stay as they are aren't listed. One that is imported
+    /// or moved is listed for that, and again if it changes as well.
     pub changes: Vec<ResourceChange>,
     /// Resources found to differ from the state, sorted by address.
     pub drift: Vec<ResourceChange>,
@@ -96,7 +97,8 @@ pub struct ValueChange {
     pub after: Option<String>,
 }
 
-/// What would happen to a resource. The names are those of `terraform show -json`, joined.
+/// What would happen to a resource. The names are those of `terraform show -json`, joined; `import` and `move` are
+/// ours, for what it writes beside the actions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ResourceAction {
@@ -114,6 +116,11 @@ pub enum ResourceAction {
     CreateDelete,
     /// Dropped from the state without being destroyed.
     Forget,
+    /// Something that exists is taken into the state. Listed beside what else would happen to it.
+    Import,
+    /// Takes over what the state has at another address, which the address names: `b (moved from a)`. Listed beside
+    /// what else would happen to it.
+    Move,
 }
 
 impl ResourceAction {
@@ -121,7 +128,7 @@ impl ResourceAction {
     pub fn destroys(self) -> bool {
         match self {
             Self::Delete | Self::DeleteCreate | Self::CreateDelete | Self::Forget => true,
-            Self::Create | Self::Read | Self::Update => false,
+            Self::Create | Self::Read | Self::Update | Self::Import | Self::Move => false,
         }
     }
 }
@@ -135,6 +142,8 @@ impl fmt::Display for ResourceAction {
             Self::Delete => "delete",
             Self::DeleteCreate | Self::CreateDelete => "replace",
             Self::Forget => "forget",
+            Self::Import => "import",
+            Self::Move => "move",
         })
     }
 }

@@ -57,6 +57,8 @@ impl From<&TerraformChanges> for ResourceCounts {
                 ResourceAction::Delete => &mut counts.delete,
                 ResourceAction::Forget => &mut counts.forget,
                 ResourceAction::Read => &mut counts.read,
+                // Listed beside what else happens to the resource, and each has a finding of its own.
+                ResourceAction::Import | ResourceAction::Move => continue,
             } += 1;
         }
         counts

@@ -6,7 +6,7 @@ use manifest_schema::plan::{Finding, ResourceAction, ResourceChange, ServiceChan
 use serde::Serialize;
 
 /// Version of the rules. Another version makes a plan stale, so change it with any change of what is found.
-pub const RULES: &str = "2026-11-1";
+pub const RULES: &str = "2026-11-2";
 
 /// Whether a person must approve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -35,6 +35,8 @@ const RESOURCE_RULES: &[Rule] = &[
     Rule { name: "resource.deleted", severity: Severity::High, applies: deleted },
     Rule { name: "resource.replaced", severity: Severity::High, applies: replaced },
     Rule { name: "resource.forgotten", severity: Severity::High, applies: forgotten },
+    Rule { name: "resource.imported", severity: Severity::High, applies: imported },
+    Rule { name: "resource.moved", severity: Severity::High, applies: moved },
     Rule { name: "policy.changed", severity: Severity::High, applies: policy },
     Rule { name: "iam.changed", severity: Severity::Critical, applies: iam },
     Rule { name: "security-group.changed", severity: Severity::High, applies: security_group },
@@ -44,8 +46,7 @@ const RESOURCE_RULES: &[Rule] = &[
 pub fn findings(terraform: Option<&TerraformChanges>, services: &[ServiceChange]) -> Vec<Finding> {
     let mut found = Vec::new();
     for change in terraform.iter().flat_map(|terraform| &terraform.changes) {
-        let applying = RESOURCE_RULES.iter().filter_map(|rule| Some((rule, (rule.applies)(change)?)));
-        found.extend(applying.map(|(rule, what)| finding(rule.name, rule.severity, &change.address, &what)));
+        found.extend(by_rules(change));
     }
     for change in terraform.iter().flat_map(|terraform| &terraform.drift) {
         let what = match change.action {
@@ -56,6 +57,11 @@ pub fn findings(terraform: Option<&TerraformChanges>, services: &[ServiceChange]
             | ResourceAction::DeleteCreate
             | ResourceAction::CreateDelete
             | ResourceAction::Forget => "was changed outside of Terraform since the last apply",
+            // No drift: the apply would do it.
+            ResourceAction::Import | ResourceAction::Move => {
+                found.extend(by_rules(change));
+                continue;
+            }
         };
         found.push(finding("drift.found", Severity::Medium, &change.address, &with_paths(what, &change.attributes)));
     }
@@ -66,6 +72,11 @@ pub fn findings(terraform: Option<&TerraformChanges>, services: &[ServiceChange]
     found.sort_by(|a, b| (Reverse(a.severity), a).cmp(&(Reverse(b.severity), b)));
     found.dedup();
     found
+}
+
+fn by_rules(change: &ResourceChange) -> impl Iterator<Item = Finding> {
+    let applying = RESOURCE_RULES.iter().filter_map(|rule| Some((rule, (rule.applies)(change)?)));
+    applying.map(|(rule, what)| finding(rule.name, rule.severity, &change.address, &what))
 }
 
 fn finding(rule: &str, severity: Severity, address: &str, what: &str) -> Finding {
@@ -96,13 +107,25 @@ fn replaced(change: &ResourceChange) -> Option<String> {
         | ResourceAction::Read
         | ResourceAction::Update
         | ResourceAction::Delete
-        | ResourceAction::Forget => None,
+        | ResourceAction::Forget
+        | ResourceAction::Import
+        | ResourceAction::Move => None,
     }
 }
 
 fn forgotten(change: &ResourceChange) -> Option<String> {
     (change.action == ResourceAction::Forget)
         .then(|| "would be dropped from the state and left running unmanaged".to_owned())
+}
+
+fn imported(change: &ResourceChange) -> Option<String> {
+    (change.action == ResourceAction::Import)
+        .then(|| "would take something that exists into the state; a later build could change or destroy it".to_owned())
+}
+
+fn moved(change: &ResourceChange) -> Option<String> {
+    (change.action == ResourceAction::Move)
+        .then(|| "would take over what the state has at the other address".to_owned())
 }
 
 /// Top-level attributes that hold a document saying who may do what.
@@ -134,7 +157,7 @@ fn policy(change: &ResourceChange) -> Option<String> {
 
 fn iam(change: &ResourceChange) -> Option<String> {
     let verb = match change.action {
-        ResourceAction::Read => return None,
+        ResourceAction::Read | ResourceAction::Import | ResourceAction::Move => return None,
         ResourceAction::Create => "created",
         ResourceAction::Update => "changed",
         ResourceAction::Delete => "deleted",
@@ -157,7 +180,7 @@ const SECURITY_GROUP_RULES: &[&str] =
 fn security_group(change: &ResourceChange) -> Option<String> {
     let kind = change.resource_type.as_str();
     let counts = match change.action {
-        ResourceAction::Read => false,
+        ResourceAction::Read | ResourceAction::Import | ResourceAction::Move => false,
         ResourceAction::Create => SECURITY_GROUP_RULES.contains(&kind),
         ResourceAction::Update
         | ResourceAction::Delete

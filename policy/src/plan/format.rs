@@ -107,6 +107,8 @@ struct Variable<'a> {
 #[derive(Deserialize)]
 pub(super) struct Resource<'a> {
     pub(super) address: String,
+    /// Where the state has it now, if a `moved` block or a refactoring gives it another address.
+    pub(super) previous_address: Option<String>,
     pub(super) mode: String,
     #[serde(rename = "type")]
     pub(super) resource_type: String,
@@ -119,6 +121,8 @@ pub(super) struct Resource<'a> {
 #[derive(Deserialize)]
 pub(super) struct Change<'a> {
     actions: Vec<String>,
+    /// Present for what an `import` block takes into the state. Its id is a value, so it isn't read.
+    importing: Option<IgnoredAny>,
     #[serde(borrow)]
     pub(super) before: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -208,8 +212,16 @@ fn malformed(error: &serde_json::Error) -> PlanError {
 }
 
 impl<'a> Resource<'a> {
-    /// What would happen; `None` when the resource stays as it is.
-    pub(super) fn action(&self) -> Result<Option<ResourceAction>, PlanError> {
+    /// Everything that would happen; nothing when the resource stays as it is.
+    ///
+    /// An import or a move leaves no trace in Terraform's own actions: an attack could be a `no-op` to those.
+    pub(super) fn actions(&self) -> Result<Vec<ResourceAction>, PlanError> {
+        let import = self.change.importing.is_some().then_some(ResourceAction::Import);
+        let moved = self.previous_address.is_some().then_some(ResourceAction::Move);
+        Ok(self.action()?.into_iter().chain(import).chain(moved).collect())
+    }
+
+    fn action(&self) -> Result<Option<ResourceAction>, PlanError> {
         let actions: Vec<&str> = self.change.actions.iter().map(String::as_str).collect();
         Ok(Some(match (self.mode.as_str(), actions.as_slice()) {
             ("managed" | "data", ["no-op"]) => return Ok(None),

@@ -37,12 +37,23 @@ fn changes(
 ) -> Result<Vec<ResourceChange>, PlanError> {
     let mut changes = Vec::new();
     for resource in resources.unwrap_or_default() {
-        if let Some(action) = resource.action()? {
+        for action in resource.actions()? {
             changes.push(change(resource, action, shown, secrets)?);
         }
     }
     changes.sort_by(|a, b| (&a.address, a.action, &a.attributes).cmp(&(&b.address, b.action, &b.attributes)));
     Ok(changes)
+}
+
+fn address(resource: &Resource<'_>, action: ResourceAction) -> String {
+    let mut address = resource.address.clone();
+    if let Some(key) = &resource.deposed {
+        address.push_str(&format!(" (deposed object {key})"));
+    }
+    if let Some(previous) = resource.previous_address.as_ref().filter(|_| action == ResourceAction::Move) {
+        address.push_str(&format!(" (moved from {previous})"));
+    }
+    address
 }
 
 fn change<'s>(
@@ -52,17 +63,14 @@ fn change<'s>(
     secrets: &Secrets,
 ) -> Result<ResourceChange, PlanError> {
     let mut change = ResourceChange {
-        address: match &resource.deposed {
-            Some(key) => format!("{} (deposed object {key})", resource.address),
-            None => resource.address.clone(),
-        },
+        address: address(resource, action),
         resource_type: resource.resource_type.clone(),
         action,
         attributes: Vec::new(),
         values: BTreeMap::new(),
     };
-    // What a data source reads is production's own data.
-    if action == ResourceAction::Read {
+    // What a data source reads is production's own data; an import or a move has no values of its own.
+    if matches!(action, ResourceAction::Read | ResourceAction::Import | ResourceAction::Move) {
         return Ok(change);
     }
     let raw = &resource.change;

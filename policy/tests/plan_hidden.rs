@@ -1,0 +1,116 @@
+//! Attacks on what a plan summary shows: state changed behind a `no-op`, and state secrets carried out in keys. The
+//! fixtures are plans that real Terraform 1.11 made of the attacks.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests are tests")]
+
+use manifest_schema::plan::ResourceAction::{self, DeleteCreate, Forget, Import, Move, Update};
+use manifest_schema::plan::{Finding, Severity};
+use policy::plan::{RULES, Verdict, findings, summarise, verdict};
+use serde_json::{Value, json};
+
+/// `import` and `moved` blocks for resources that stay as they are, that change and that are replaced; a `removed`
+/// block; two resources that really stay as they are.
+const IMPORTS_AND_MOVES: &[u8] = include_bytes!("fixtures/imports-and-moves.json");
+
+fn actions(plan: &[u8]) -> Vec<(String, ResourceAction)> {
+    summarise(plan, &[]).unwrap().changes.into_iter().map(|change| (change.address, change.action)).collect()
+}
+
+fn found(plan: &[u8]) -> Vec<Finding> {
+    findings(Some(&summarise(plan, &[]).unwrap()), &[])
+}
+
+#[test]
+fn an_import_or_a_move_cannot_hide_behind_a_no_op() {
+    let listed = actions(IMPORTS_AND_MOVES);
+    let listed: Vec<_> = listed.iter().map(|(address, action)| (address.as_str(), *action)).collect();
+    assert_eq!(
+        listed,
+        [
+            ("terraform_data.foreign", Import),
+            ("terraform_data.foreign_changed", Update),
+            ("terraform_data.foreign_changed", Import),
+            ("terraform_data.foreign_replaced", DeleteCreate),
+            ("terraform_data.foreign_replaced", Import),
+            ("terraform_data.forgotten", Forget),
+            ("terraform_data.renamed (moved from terraform_data.old)", Move),
+            ("terraform_data.renamed_changed", Update),
+            ("terraform_data.renamed_changed (moved from terraform_data.old_changed)", Move),
+            ("terraform_data.renamed_replaced", DeleteCreate),
+            ("terraform_data.renamed_replaced (moved from terraform_data.old_replaced)", Move),
+        ]
+    );
+}
+
+#[test]
+fn every_import_move_and_removal_needs_a_person() {
+    let found = found(IMPORTS_AND_MOVES);
+    let rules: Vec<_> = found.iter().map(|f| format!("{} {}", f.rule, f.address)).collect();
+    assert_eq!(
+        rules,
+        [
+            "resource.forgotten terraform_data.forgotten",
+            "resource.imported terraform_data.foreign",
+            "resource.imported terraform_data.foreign_changed",
+            "resource.imported terraform_data.foreign_replaced",
+            "resource.moved terraform_data.renamed (moved from terraform_data.old)",
+            "resource.moved terraform_data.renamed_changed (moved from terraform_data.old_changed)",
+            "resource.moved terraform_data.renamed_replaced (moved from terraform_data.old_replaced)",
+            "resource.replaced terraform_data.foreign_replaced",
+            "resource.replaced terraform_data.renamed_replaced",
+        ]
+    );
+    assert!(found.iter().all(|finding| finding.severity == Severity::High));
+    assert_eq!(verdict(&found), Verdict::Person);
+    assert_eq!(RULES, "2026-11-2", "plans that older rules judged are stale");
+}
+
+#[test]
+fn the_id_of_an_import_does_not_leave() {
+    let shown = ["terraform_data.id".to_owned()];
+    for shown in [&[][..], &shown] {
+        let summary = summarise(IMPORTS_AND_MOVES, shown).unwrap();
+        let imports = summary.changes.iter().filter(|change| change.action == Import);
+        assert!(imports.clone().count() == 3 && imports.into_iter().all(|change| change.values.is_empty()));
+    }
+    let text = serde_json::to_string(&summarise(IMPORTS_AND_MOVES, &[]).unwrap()).unwrap();
+    assert!(!text.contains("PLANTED"), "{text}");
+}
+
+/// One resource that stays as it is, but for `edit`.
+fn no_op(edit: impl Fn(&mut Value)) -> Vec<u8> {
+    let mut resource = json!({"address": "t.a", "mode": "managed", "type": "t",
+        "change": {"actions": ["no-op"], "before": {"x": 1}, "after": {"x": 1}}});
+    edit(&mut resource);
+    serde_json::to_vec(&json!({"format_version": "1.2", "terraform_version": "1", "resource_changes": [resource]}))
+        .unwrap()
+}
+
+#[test]
+fn whatever_shape_an_import_or_a_move_has_it_is_seen() {
+    for importing in
+        [json!({"id": "x"}), json!({"identity": {"a": 1}}), json!({"unknown": true}), json!({}), json!("x")]
+    {
+        let plan = no_op(|resource| resource["change"]["importing"] = importing.clone());
+        assert_eq!(actions(&plan), [("t.a".to_owned(), Import)], "{importing}");
+    }
+    let both = no_op(|resource| {
+        resource["change"]["importing"] = json!({"id": "x"});
+        resource["previous_address"] = json!("t.b");
+    });
+    assert_eq!(actions(&both), [("t.a".to_owned(), Import), ("t.a (moved from t.b)".to_owned(), Move)]);
+    let neither = no_op(|resource| {
+        resource["change"]["importing"] = Value::Null;
+        resource["previous_address"] = Value::Null;
+    });
+    assert_eq!(actions(&neither), []);
+}
+
+/// A refresh-only plan lists moves as drift alone.
+#[test]
+fn a_move_that_is_listed_as_drift_is_found() {
+    let mut plan: Value = serde_json::from_slice(&no_op(|r| r["previous_address"] = json!("t.b"))).unwrap();
+    plan["resource_drift"] = plan["resource_changes"].take();
+    let rules: Vec<_> = found(&serde_json::to_vec(&plan).unwrap()).into_iter().map(|f| f.rule).collect();
+    assert_eq!(rules, ["resource.moved"]);
+}

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use manifest_schema::gates::{Authors, AuthorsSchema, Case, Place, StoredPlan};
+use manifest_schema::gates::{Authors, AuthorsSchema, Case, Deployed, Place, StoredPlan};
 use manifest_schema::job::{Action, Asked, JobId, LaunchRequest};
 use manifest_schema::keys::SecretKey;
 use manifest_schema::manifest::{Build, BuildManifest, BuildManifestSchema, BuildNumber};
@@ -206,7 +206,7 @@ pub(crate) fn case(named: Vec<Digest>, approvals: &[Vec<u8>]) -> Case {
         manifest: Some(manifest()),
         builds: vec![built.sign(&key(BUILDER)).unwrap().envelope],
         evidence: BTreeMap::new(),
-        deployed: None,
+        deployed: Deployed::Never,
         plan: Some(StoredPlan { envelope: plan_job.envelope, summary: summary().to_bytes() }),
         reviews: Vec::new(),
         authors: BTreeMap::new(),

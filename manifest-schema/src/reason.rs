@@ -95,6 +95,9 @@ codes! {
     ManifestRollback = "manifest.rollback":
         "The build is lower than one that is live in some step."
         => "To go back on purpose, have a rollback approved (`airlock change approve --rollback`); otherwise deploy a newer build.",
+    DeploymentUntrusted = "deployment.untrusted":
+        "The newest deployment record is not signed by the deployer for this place, or the records are not in order: what runs can't be told."
+        => "Somebody changed the production store: compare it with `airlock deployed` and the copies in the artifacts store, and find out who.",
     FreezeActive = "freeze.active":
         "The environment is in a freeze window."
         => "Wait for its end, or have an emergency approved (`airlock change approve --emergency`).",

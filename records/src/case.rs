@@ -52,7 +52,7 @@ pub async fn gather(
         evidence: evidence(artifacts, digest, manifest.as_deref()).await?,
         manifest,
         builds: attestations::list(artifacts, digest, AttestationKind::Build).await?,
-        deployed: deployments::latest(production, &request.environment, &request.project).await?,
+        deployed: deployments::stored(production, &request.environment, &request.project).await?,
         plan: plan(production, request.plan).await?,
         authors: authors(artifacts, &reviews).await?,
         reviews,

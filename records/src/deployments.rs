@@ -1,38 +1,92 @@
 //! Deployment records: what was deployed, and what runs.
 
 use manifest_schema::deployment::DeploymentRecord;
+use manifest_schema::dsse::MAX_ENVELOPE;
+use manifest_schema::gates::{Deployed, RecordedDeployment};
 use manifest_schema::job::{Job, WriterKind};
 use manifest_schema::names::{EnvironmentName, ProjectName};
 use manifest_schema::statement::PlanBase;
 use manifest_schema::storage::{Key, prefix};
-use store::Store;
+use manifest_schema::{Digest, Document};
+use store::{Listed, Store};
 
 use crate::{Ambient, Journal, RecordError, lease, load};
 
 /// How many names are asked for at once.
 const PAGE: usize = 1000;
 
-/// The newest record; `None` before the first.
+/// The newest record; `None` before the first. Not verified: that is for the gates, which see [`stored`].
 ///
 /// # Errors
-/// When the store can't be read.
+/// When the store can't be read, or what is there are not records numbered from 1 without a gap.
 pub async fn latest(
     production: &Store,
     environment: &EnvironmentName,
     project: &ProjectName,
 ) -> Result<Option<DeploymentRecord>, RecordError> {
+    let Some(number) = count(production, environment, project).await? else { return Ok(None) };
+    get(production, environment, project, number).await?.map_or_else(
+        || Err(RecordError::Missing(Key::Deployed(environment.clone(), project.clone(), number).to_string())),
+        |record| Ok(Some(record)),
+    )
+}
+
+/// The newest record with its envelope, for the gates to believe or not. What can't be read is never none.
+///
+/// # Errors
+/// When the store fails.
+pub async fn stored(
+    production: &Store,
+    environment: &EnvironmentName,
+    project: &ProjectName,
+) -> Result<Deployed, RecordError> {
+    match newest(production, environment, project).await {
+        Err(error) if error.is_about_content() => Ok(Deployed::Unreadable(error.to_string())),
+        deployed => deployed,
+    }
+}
+
+async fn newest(
+    production: &Store,
+    environment: &EnvironmentName,
+    project: &ProjectName,
+) -> Result<Deployed, RecordError> {
+    let Some(sequence) = count(production, environment, project).await? else { return Ok(Deployed::Never) };
+    let key = Key::Deployed(environment.clone(), project.clone(), sequence);
+    let object = production.get(&key, DeploymentRecord::LIMIT).await?;
+    let bytes = object.ok_or_else(|| RecordError::Missing(key.to_string()))?.bytes;
+    let record = DeploymentRecord::from_bytes(&bytes)
+        .map_err(|source| RecordError::Document { key: key.to_string(), source })?;
+    // The job is only where the envelope is looked for; what it says of the record is what counts.
+    let signed = Key::JobDeployment(record.job, Digest::of(&bytes));
+    let envelope = production.get(&signed, MAX_ENVELOPE).await?.map(|object| object.bytes);
+    Ok(Deployed::Latest(RecordedDeployment { sequence, record: bytes, envelope }))
+}
+
+/// How many records there are, which is the number of the newest.
+async fn count(
+    production: &Store,
+    environment: &EnvironmentName,
+    project: &ProjectName,
+) -> Result<Option<u64>, RecordError> {
     let prefix = prefix::deployed(environment, project);
     let mut after: Option<String> = None;
+    let mut number = 0;
     loop {
         let page = production.list(&prefix, after.as_deref(), PAGE).await?;
         let full = page.len() == PAGE;
-        after = page.into_iter().last().map(|entry| entry.key).or(after);
+        for Listed { key, .. } in page {
+            let expected = Key::Deployed(environment.clone(), project.clone(), number + 1).to_string();
+            if key != expected {
+                return Err(RecordError::OutOfOrder { found: key, expected });
+            }
+            number += 1;
+            after = Some(key);
+        }
         if !full {
-            break;
+            return Ok((number > 0).then_some(number));
         }
     }
-    let Some(number) = after.as_deref().and_then(Key::number_of) else { return Ok(None) };
-    get(production, environment, project, number).await
 }
 
 /// One record by its number.

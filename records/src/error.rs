@@ -31,6 +31,14 @@ pub enum RecordError {
     /// A trust policy version is published once.
     #[error("another trust policy is already published as version {0}: raise `version` and sign again")]
     VersionTaken(u64),
+    /// Numbered records with a gap, or with something else among them.
+    #[error("{found} is where {expected} should come next")]
+    OutOfOrder {
+        /// What is there.
+        found: String,
+        /// What should be.
+        expected: String,
+    },
     /// It would be written, and never be read again.
     #[error("{key}: the {document} has {size} bytes; at most {limit} are read, so it was not written")]
     TooLarge {
@@ -54,6 +62,23 @@ pub enum RecordError {
 }
 
 impl RecordError {
+    /// Whether what is stored is at fault, and not the way to it: something that a gate can refuse.
+    pub fn is_about_content(&self) -> bool {
+        match self {
+            Self::Store(error) => matches!(
+                error,
+                StoreError::TooLarge { .. } | StoreError::Irregular { .. } | StoreError::BlobMismatch { .. }
+            ),
+            Self::Document { .. }
+            | Self::Journal(_)
+            | Self::Missing(_)
+            | Self::Envelope(_)
+            | Self::OutOfOrder { .. }
+            | Self::TooMany { .. } => true,
+            Self::Lost(_) | Self::VersionTaken(_) | Self::TooLarge { .. } => false,
+        }
+    }
+
     /// Whether the same call may succeed later without anybody doing anything.
     pub fn is_temporary(&self) -> bool {
         match self {
@@ -64,6 +89,7 @@ impl RecordError {
             | Self::Missing(_)
             | Self::Envelope(_)
             | Self::VersionTaken(_)
+            | Self::OutOfOrder { .. }
             | Self::TooLarge { .. }
             | Self::TooMany { .. } => false,
         }

@@ -6,7 +6,6 @@ use manifest_schema::job::{Happening, JobId, WriterKind};
 use manifest_schema::statement::Outcome;
 use manifest_schema::storage::Key;
 use manifest_schema::{Document, schema};
-use store::Creation;
 
 use crate::work::{fetched, succeeded};
 use crate::world::World;
@@ -105,14 +104,12 @@ async fn deployments_come_oldest_first_after_the_cursor() {
     assert_eq!(deployed(0).await, (Vec::new(), false));
     let job = JobId::new(world.ambient.now(), [1; 10]);
     for sequence in 1..=102 {
-        let record = world.record(job, sequence, Outcome::Succeeded).await;
-        let key = Key::JobDeployment(job, record);
-        assert_eq!(world.sides.production.create(&key, b"{}").await.unwrap(), Creation::Created);
+        world.record(job, sequence, Outcome::Succeeded).await;
     }
     let (first, more) = deployed(0).await;
     let last = first.last().unwrap();
     assert_eq!((first.len(), first[0].record.sequence, last.record.sequence, more), (100, 1, 100, true));
-    assert_eq!(last.envelope.as_ref().unwrap().0, b"{}");
+    assert!(first.iter().all(|files| files.envelope.is_some()));
     let (rest, more) = deployed(100).await;
     assert_eq!((rest.len(), more), (2, false));
     assert_eq!(deployed(u64::MAX).await, (Vec::new(), false));

@@ -11,7 +11,7 @@ use manifest_schema::{Digest, Document};
 use records::{Journal, create, deployments, lease, plans};
 use store::Creation;
 
-use crate::world::{ALICE, PLANNER, VALIDITY, World, key};
+use crate::world::{ALICE, DEPLOYER, PLANNER, VALIDITY, World, key};
 
 impl World {
     /// Takes a job in the name of the process that the gateway started for it, and does what `happenings` say.
@@ -147,9 +147,25 @@ impl World {
             steps: Vec::new(),
             complete: None,
         };
-        let key = Key::Deployed(record.environment.clone(), record.project.clone(), sequence);
-        assert_eq!(create(&self.sides.production, &key, &record).await.unwrap(), Creation::Created);
-        Digest::of(&record.to_bytes())
+        let place = Key::Deployed(record.environment.clone(), record.project.clone(), sequence);
+        assert_eq!(create(&self.sides.production, &place, &record).await.unwrap(), Creation::Created);
+        let digest = Digest::of(&record.to_bytes());
+        let said = statement::Deployment {
+            project: record.project,
+            environment: record.environment,
+            change: record.change,
+            plan: record.plan,
+            job,
+            outcome,
+            sequence,
+            record: digest,
+            finished_at: now,
+        };
+        let about = vec![Subject::new(subject::MANIFEST, self.manifest)];
+        let signed = Statement::new(about, said).sign(&key(DEPLOYER)).unwrap();
+        let place = Key::JobDeployment(job, digest);
+        assert_eq!(self.sides.production.create(&place, &signed.envelope).await.unwrap(), Creation::Created);
+        digest
     }
 }
 

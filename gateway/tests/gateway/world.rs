@@ -33,7 +33,7 @@ pub(crate) const ROOT: u8 = 1;
 pub(crate) const OTHER_ROOT: u8 = 2;
 const BUILDER: u8 = 3;
 pub(crate) const PLANNER: u8 = 4;
-const DEPLOYER: u8 = 5;
+pub(crate) const DEPLOYER: u8 = 5;
 pub(crate) const ALICE: u8 = 6;
 pub(crate) const VALIDITY: u64 = 14_400;
 

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::build::CLOCK_SKEW;
+use super::deployed::VerifiedDeployment;
 use super::needs::{Circumstances, Needs};
 use super::{Authors, Case, Findings7to9, Lifts, Reasons, StoredPlan};
 use crate::digest::Digest;
@@ -63,6 +64,8 @@ pub(super) struct Asked<'a> {
     pub(super) request: &'a LaunchRequest,
     pub(super) policy: &'a TrustPolicy,
     pub(super) environment: &'a EnvironmentPolicy,
+    /// What was deployed last; `None` when that can't be believed.
+    pub(super) deployed: Option<&'a VerifiedDeployment>,
 }
 
 #[derive(Default)]
@@ -87,11 +90,13 @@ pub(super) fn decide(asked: &Asked<'_>, found: &Findings7to9, reasons: &mut Reas
         !counted.is_empty() && counted.values().all(|approvals| approvals.iter().all(|a| carries(a)))
     };
     let lifts = Lifts { rollback: all_carry(|a| a.rollback), emergency: all_carry(|a| a.emergency) };
+    // How many people are needed is left open when it isn't known what runs: the request is refused for that.
+    let Some(deployed) = asked.deployed else { return Decided { plan: Some(plan), ..Decided::default() } };
     let needs = Needs::of(
         asked.environment,
         &Circumstances {
             summary: &plan.summary,
-            deployed: asked.case.deployed.as_ref(),
+            deployed: deployed.record(),
             rollback: found.rollback.is_some() || found.too_old.is_some(),
             emergency: found.freeze.is_some(),
             bot_approved: review.bot_is_clear && asked.bot_approved(&votes, &plan),

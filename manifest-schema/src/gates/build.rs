@@ -1,6 +1,7 @@
 //! Gates 4 to 9: who built it, from what, and whether it is its time.
 
 use super::{Case, Findings7to9, Reasons};
+use crate::deployment::DeploymentRecord;
 use crate::digest::Digest;
 use crate::dsse;
 use crate::job::{Action, LaunchRequest};
@@ -112,6 +113,7 @@ pub(super) fn verify(
     case: &Case,
     request: &LaunchRequest,
     policy: &TrustedPolicy,
+    latest: Option<&DeploymentRecord>,
 ) -> Result<VerifiedManifest, Vec<Reason>> {
     let Some(bytes) = &case.manifest else {
         let message = format!("no blob {} in the artifacts store", request.manifest);
@@ -121,7 +123,7 @@ pub(super) fn verify(
     let keys = policy.policy().keys_of(role);
     let verified = VerifiedManifest::verify(bytes, request.manifest, &case.builds, &keys, role.threshold);
     // Drift looks at what was deployed: it also takes the keys under which that was accepted then.
-    let then = case.deployed.as_ref().filter(|record| {
+    let then = latest.filter(|record| {
         request.action == Action::Drift && record.manifest == request.manifest && !record.builders.is_empty()
     });
     match (verified, then) {
@@ -222,7 +224,12 @@ fn is_signed(case: &Case, item: &Evidence, keys: &[PublicKey], manifest: &BuildM
 }
 
 /// Gates 7 to 9: not too old, not lower than what runs, not in a freeze window.
-pub(super) fn freshness(case: &Case, environment: &EnvironmentPolicy, verified: &VerifiedManifest) -> Findings7to9 {
+pub(super) fn freshness(
+    case: &Case,
+    environment: &EnvironmentPolicy,
+    verified: &VerifiedManifest,
+    latest: Option<&DeploymentRecord>,
+) -> Findings7to9 {
     let now = case.now;
     let built_at = verified.built_at();
     let age = now.seconds_since(built_at);
@@ -235,7 +242,7 @@ pub(super) fn freshness(case: &Case, environment: &EnvironmentPolicy, verified: 
         None
     };
     let build = verified.manifest().build.number();
-    let live = case.deployed.iter().flat_map(|record| &record.steps).flat_map(|step| &step.live);
+    let live = latest.iter().flat_map(|record| &record.steps).flat_map(|step| &step.live);
     let rollback = live.max_by_key(|live| live.build).and_then(|live| {
         if build < live.build {
             Some(format!("build {build} is lower than {}, which is live", live.build))

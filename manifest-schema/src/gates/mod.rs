@@ -8,6 +8,7 @@
 
 mod approval;
 mod build;
+mod deployed;
 mod needs;
 
 use std::collections::BTreeMap;
@@ -15,7 +16,6 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::deployment::DeploymentRecord;
 use crate::digest::Digest;
 use crate::job::{Action, LaunchRequest};
 use crate::json::{Document, schema_tag};
@@ -26,6 +26,7 @@ use crate::trust::{ChainError, EnvironmentPolicy, PinnedRoots, SignedPolicy, Tru
 
 pub use approval::AdmittedPlan;
 pub use build::VerifiedManifest;
+pub use deployed::{Deployed, RecordedDeployment};
 pub use needs::{Circumstances, Needs};
 
 /// The account and region that a process finds itself in.
@@ -60,7 +61,7 @@ pub struct Case {
     /// Blobs that the evidence names, by their digest, which was checked.
     pub evidence: BTreeMap<Digest, Vec<u8>>,
     /// The newest deployment record.
-    pub deployed: Option<DeploymentRecord>,
+    pub deployed: Deployed,
     /// The plan that the request names; only for `apply`.
     pub plan: Option<StoredPlan>,
     /// Envelopes of reviews.
@@ -184,19 +185,24 @@ pub fn decide(case: &Case) -> Result<Admission, Vec<Reason>> {
 
     let mut reasons = Reasons::default();
     let environment = reasons.keep(place(case, &request, &policy));
-    let manifest = reasons.keep(build::verify(case, &request, &policy));
+    let deployed = deployed::verify(case, &request, &policy);
+    let latest = deployed.as_ref().ok().and_then(|deployed| deployed.record());
+    let manifest = reasons.keep(build::verify(case, &request, &policy, latest));
     let mut gates7to9 = Findings7to9::default();
     if let (Some(environment), Some(manifest)) = (&environment, &manifest) {
         build::contents(case, &request, policy.policy(), environment, manifest, &mut reasons);
-        gates7to9 = build::freshness(case, environment, manifest);
+        gates7to9 = build::freshness(case, environment, manifest, latest);
     }
+    // Gate 8, for every action: a plan that starts from what never was deployed is of no use.
+    let deployed = reasons.keep(deployed.map_err(|reason| vec![reason]));
     let mut warnings = Vec::new();
     let mut approved = None;
     match request.action {
         Action::Plan | Action::Drift => warnings = gates7to9.all(),
         Action::Apply => {
             if let Some(environment) = &environment {
-                let asked = approval::Asked { case, request: &request, policy: policy.policy(), environment };
+                let deployed = deployed.as_ref();
+                let asked = approval::Asked { case, request: &request, policy: policy.policy(), environment, deployed };
                 let mut gate10 = Reasons::default();
                 let decided = approval::decide(&asked, &gates7to9, &mut gate10);
                 if let (Some(plan), Some(manifest)) = (&decided.plan, &manifest) {

@@ -4,6 +4,7 @@ mod attacks;
 mod bindings;
 mod builds;
 mod clock;
+mod deployed;
 pub(crate) mod rules;
 mod table;
 mod votes;

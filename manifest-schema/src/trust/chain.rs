@@ -154,6 +154,7 @@ pub enum ChainError {
 pub struct TrustedPolicy {
     policy: TrustPolicy,
     digest: Digest,
+    deployers: Vec<PublicKey>,
 }
 
 impl TrustedPolicy {
@@ -216,12 +217,20 @@ impl TrustedPolicy {
         }
         let root = &policy.roles.root;
         require(signed, digest, &policy.keys_of(root), root.threshold, "its own roots")?;
-        Ok(Self { policy, digest })
+        let mut deployers = before.map_or_else(Vec::new, |before| before.deployers.clone());
+        let new = policy.keys_of(&policy.roles.deployer).into_iter().filter(|key| !deployers.contains(key));
+        deployers.extend(new.collect::<Vec<_>>());
+        Ok(Self { policy, digest, deployers })
     }
 
     /// The policy.
     pub fn policy(&self) -> &TrustPolicy {
         &self.policy
+    }
+
+    /// The deployer's keys in this version and in all before it: what was deployed stays deployed when they are replaced.
+    pub fn deployers(&self) -> &[PublicKey] {
+        &self.deployers
     }
 
     /// SHA-256 of its bytes.

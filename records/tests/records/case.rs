@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use manifest_schema::gates::Place;
+use manifest_schema::gates::{Deployed, Place};
 use manifest_schema::job::LaunchRequest;
 use manifest_schema::storage::{AttestationKind, Key, prefix};
 use manifest_schema::trust::PinnedRoots;
@@ -10,6 +10,7 @@ use manifest_schema::{Digest, Document};
 use records::RecordError;
 use records::attestations::{self, MOST_ENVELOPES};
 use records::case::{self, Standpoint};
+use records::deployments;
 use store::Creation;
 
 use crate::desk::{Desk, apply};
@@ -40,7 +41,7 @@ async fn put(desk: &Desk, kind: AttestationKind, count: usize) {
 async fn of_nothing_a_case_holds_nothing() {
     let desk = Desk::new().await;
     let case = gather(&desk).await.unwrap();
-    assert!(case.manifest.is_none() && case.plan.is_none() && case.deployed.is_none());
+    assert!(case.manifest.is_none() && case.plan.is_none() && matches!(case.deployed, Deployed::Never));
     assert!(case.trust.is_empty() && case.builds.is_empty() && case.reviews.is_empty());
     assert_eq!((case.approvals, case.last_seen), (Some(Vec::new()), 0));
     assert_eq!(case.request, request().to_bytes());
@@ -116,4 +117,20 @@ async fn only_envelopes_are_added() {
     let error = attestations::add(&desk.sides.artifacts, manifest, AttestationKind::Approval, b"{}").await.unwrap_err();
     assert!(matches!(error, RecordError::Envelope(_)), "{error}");
     assert_eq!(gather(&desk).await.unwrap().approvals, Some(Vec::new()));
+}
+
+/// A name that sorts after every number must not read as "never deployed", nor a gap as what came before it.
+#[tokio::test]
+async fn deployment_records_out_of_order_are_never_taken_for_none() {
+    for names in [&["zzz.json"][..], &["000002.json"], &["000001.json"], &["000001.json", "000003.json"]] {
+        let desk = Desk::new().await;
+        let folder = prefix::deployed(&request().environment, &request().project);
+        let folder = desk.directory.path().join("production").join(folder);
+        fs::create_dir_all(&folder).unwrap();
+        names.iter().for_each(|name| fs::write(folder.join(name), "{}").unwrap());
+        let case = gather(&desk).await.unwrap();
+        assert!(matches!(case.deployed, Deployed::Unreadable(_)), "{names:?}: {:?}", case.deployed);
+        let latest = deployments::latest(desk.production(), &request().environment, &request().project).await;
+        assert!(!latest.unwrap_err().is_temporary(), "{names:?}");
+    }
 }

@@ -11,9 +11,10 @@ use crate::statement::{self, Statement, Subject, subject};
 /// Threat 1: everything about build 7 is genuine; build 8 is live by now.
 #[test]
 fn threat_1_replaying_an_old_build_is_refused() {
-    let mut case = World::new(Action::Apply).case();
+    let world = World::new(Action::Apply);
+    let mut case = world.case();
     assert_eq!(codes(&case), []);
-    case.deployed = Some(record(&[(StepOutcome::Done, &[8])]));
+    case.deployed = world.sign_deployed(record(&[(StepOutcome::Done, &[8])]));
     assert_eq!(codes(&case), [Code::ManifestRollback]);
 }
 

@@ -94,6 +94,16 @@ const ROWS: &[Row] = &[
         w.deployed = Some(record(&[(StepOutcome::Done, &[7])]));
         w.manifest.build.url = Some("https://ci.example/7".to_owned());
     }),
+    ("a deployment record by hand", Code::DeploymentUntrusted, ENFORCED, |w| {
+        w.tamper = |case| {
+            if let Deployed::Latest(found) = &mut case.deployed {
+                found.envelope = None;
+            }
+        };
+    }),
+    ("deployment records out of order", Code::DeploymentUntrusted, ENFORCED, |w| {
+        w.tamper = |case| case.deployed = Deployed::Unreadable("zzz.json is no record".to_owned());
+    }),
     // Gate 9.
     ("frozen", Code::FreezeActive, EMERGENCY_LIFTS, |w| {
         let freeze = Freeze { from: before(1), until: noon().plus_seconds(1), reason: "holidays".to_owned() };

@@ -1,7 +1,7 @@
 //! A request that passes every gate, taken apart so that a test can change one thing before everything is signed.
 
 use super::super::*;
-use crate::deployment::{DeploymentRecordSchema, LiveBuild, StepOutcome, StepRecord};
+use crate::deployment::{DeploymentRecord, DeploymentRecordSchema, LiveBuild, StepOutcome, StepRecord};
 use crate::job::{Asked, JobId};
 use crate::keys::PublicKey;
 use crate::keys::tests::key;
@@ -220,7 +220,7 @@ impl World {
             manifest: Some(manifest_bytes),
             builds: sign_all(&self.builder_keys, &|seed| built.sign(&key(seed)).unwrap().envelope),
             evidence: self.evidence.iter().map(|bytes| (Digest::of(bytes), bytes.clone())).collect(),
-            deployed: self.deployed.clone(),
+            deployed: self.deployed.clone().map_or(Deployed::Never, |record| self.sign_deployed(record)),
             plan: apply.then_some(StoredPlan { envelope: plan.envelope, summary: summary_bytes }),
             reviews: self.sign_reviews(manifest, summary, plan.statement),
             authors: authors.map(|bytes| (Digest::of(&bytes), bytes)).collect(),
@@ -259,6 +259,13 @@ impl World {
         };
         (self.plan_edit)(&mut plan);
         Statement::new(about, plan)
+    }
+
+    /// A record as the deployer signs it, for this project and environment.
+    pub(crate) fn sign_deployed(&self, record: DeploymentRecord) -> Deployed {
+        let (environment, project) = (self.environment.clone(), self.project.clone());
+        let record = DeploymentRecord { environment, project, ..record };
+        sign_record(&record, seed::DEPLOYER, |_| {})
     }
 
     fn sign_reviews(&self, manifest: Digest, summary: Digest, plan: Digest) -> Vec<Vec<u8>> {
@@ -317,6 +324,26 @@ impl World {
 /// The public half of the key with this seed.
 pub(crate) fn public(seed: u8) -> PublicKey {
     key(seed).public()
+}
+
+/// A deployment record as it is stored, signed by the key grown from `by`.
+pub(crate) fn sign_record(record: &DeploymentRecord, by: u8, edit: fn(&mut statement::Deployment)) -> Deployed {
+    let bytes = record.to_bytes();
+    let mut said = statement::Deployment {
+        project: record.project.clone(),
+        environment: record.environment.clone(),
+        change: record.change.clone(),
+        plan: record.plan,
+        job: record.job,
+        outcome: record.outcome,
+        sequence: record.sequence,
+        record: Digest::of(&bytes),
+        finished_at: record.finished_at,
+    };
+    edit(&mut said);
+    let about = vec![Subject::new(subject::MANIFEST, record.manifest)];
+    let envelope = Statement::new(about, said).sign(&key(by)).unwrap().envelope;
+    Deployed::Latest(RecordedDeployment { sequence: record.sequence, record: bytes, envelope: Some(envelope) })
 }
 
 fn authors(identities: &[String]) -> Authors {

@@ -1,4 +1,5 @@
-//! Functions that read files, and whether what they read is certain to be in the bundle.
+//! Functions that uncover what is sensitive, and functions that read files: whether what they read is certain to be in
+//! the bundle.
 //!
 //! A path is certain when it is literal, perhaps after `path.module` or `path.root`, or made with a name that
 //! `fileset` found in the bundle. Any other path would have to be evaluated, and `"../" × n` can be computed in many
@@ -49,7 +50,7 @@ impl Place {
     }
 }
 
-/// The file functions of one file.
+/// The judged functions of one file.
 pub(super) struct Calls<'a> {
     file: &'a str,
     /// What spans are offsets into.
@@ -262,6 +263,10 @@ impl Visit for Calls<'_> {
             Some(name @ ("pathexpand" | "templatestring")) => {
                 let message = format!("{name}() is refused: what it makes can't be judged without running it");
                 self.refuse(call, Rule::FilePath, message);
+            }
+            Some("nonsensitive") => {
+                let message = "nonsensitive() is refused: what it uncovers could leave in keys and messages".to_owned();
+                self.refuse(call, Rule::Nonsensitive, message);
             }
             Some(name) if READERS.contains(&name) => self.judge(call, name),
             Some(_) | None => {}

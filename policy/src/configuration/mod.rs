@@ -54,6 +54,8 @@ pub enum Rule {
     ModuleSource,
     /// A function that reads a file which isn't certain to be in the bundle.
     FilePath,
+    /// A call of `nonsensitive`, which lets what is sensitive leave in addresses, attribute paths and messages.
+    Nonsensitive,
     /// A provider that the trust policy doesn't allow, or that isn't locked.
     Provider,
 }
@@ -74,6 +76,7 @@ impl Rule {
             Self::DataSource => "configuration.data-source",
             Self::ModuleSource => "configuration.module-source",
             Self::FilePath => "configuration.file-path",
+            Self::Nonsensitive => "configuration.nonsensitive",
             Self::Provider => "configuration.provider",
         }
     }

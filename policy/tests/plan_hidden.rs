@@ -5,7 +5,7 @@
 
 use manifest_schema::plan::ResourceAction::{self, DeleteCreate, Forget, Import, Move, Update};
 use manifest_schema::plan::{Finding, Severity};
-use policy::plan::{RULES, Verdict, findings, summarise, verdict};
+use policy::plan::{PlanError, RULES, Verdict, findings, summarise, verdict};
 use serde_json::{Value, json};
 
 /// `import` and `moved` blocks for resources that stay as they are, that change and that are replaced; a `removed`
@@ -113,4 +113,116 @@ fn a_move_that_is_listed_as_drift_is_found() {
     plan["resource_drift"] = plan["resource_changes"].take();
     let rules: Vec<_> = found(&serde_json::to_vec(&plan).unwrap()).into_iter().map(|f| f.rule).collect();
     assert_eq!(rules, ["resource.moved"]);
+}
+
+/// A resource's state has a token; other resources use it in a key of `for_each`, of a module and of a map. The token
+/// is marked in the state, in what would be, in an output and in the resource itself, which stays as it is.
+const STATE_SECRET: &[u8] = include_bytes!("fixtures/state-secret-in-keys.json");
+
+/// The plan, but only those of its changed resources that `keep` wants, and the sensitive places that `edit` leaves.
+fn secret_plan(keep: &[&str], edit: impl Fn(&mut Value)) -> Vec<u8> {
+    let mut plan: Value = serde_json::from_slice(STATE_SECRET).unwrap();
+    let wanted = |resource: &Value| keep.iter().any(|keep| resource["address"].as_str().unwrap().contains(keep));
+    plan["resource_changes"].as_array_mut().unwrap().retain(wanted);
+    edit(&mut plan);
+    serde_json::to_vec(&plan).unwrap()
+}
+
+fn refused(plan: &[u8]) -> String {
+    let error = summarise(plan, &["terraform_data.input".to_owned()]).unwrap_err();
+    assert!(matches!(error, PlanError::SensitiveKey { .. }), "{error}");
+    assert!(!format!("{error} {error:?}").contains("PLANTED"), "{error}");
+    error.to_string()
+}
+
+#[test]
+fn a_state_secret_cannot_leave_in_a_key() {
+    for (attack, place) in [
+        ("terraform_data.copy", "terraform_data.copy[…]: "),
+        ("module.m", "module.m[…].terraform_data.in: "),
+        ("terraform_data.map", "terraform_data.map in input: "),
+    ] {
+        let said = refused(&secret_plan(&[attack], |_| {}));
+        assert!(said.starts_with(place), "{said}");
+    }
+    refused(STATE_SECRET);
+    assert!(summarise(&secret_plan(&["terraform_data.secret"], |_| {}), &[]).unwrap().changes.is_empty());
+}
+
+#[test]
+fn a_state_secret_cannot_leave_in_the_address_that_a_move_comes_from() {
+    refused(&secret_plan(&["terraform_data.secret"], |plan| {
+        plan["resource_changes"][0]["previous_address"] = json!("terraform_data.x[\"PLANTED-STATE-SECRET\"]");
+    }));
+    refused(&secret_plan(&["terraform_data.copy"], |plan| plan["resource_drift"] = plan["resource_changes"].take()));
+}
+
+#[test]
+fn quoting_does_not_hide_a_secret_in_a_key() {
+    for (secret, key) in [
+        ("say \"hello\"", r#"say \"hello\""#),
+        ("back\\slash", r"x-back\\slash"),
+        ("two\nlines", r"two\nlines"),
+        ("dollar${x}%{y}", "dollar$${x}%%{y}"),
+        ("bell\u{7}rings", r"bell\u0007rings"),
+        ("closes\"].early", r#"closes\"].early"#),
+        ("four", "four"),
+    ] {
+        refused(&secret_plan(&["terraform_data.copy"], |plan| {
+            plan["resource_changes"][0]["address"] = json!(format!("terraform_data.copy[\"{key}\"]"));
+            plan["output_changes"]["password"]["before"] = json!(secret);
+        }));
+    }
+}
+
+/// Wherever the plan marks the secret, one mark is enough.
+#[test]
+fn each_mark_alone_is_seen() {
+    let unmark = |plan: &mut Value| {
+        for part in ["planned_values", "prior_state", "output_changes"] {
+            plan.as_object_mut().unwrap().remove(part).expect(part);
+        }
+    };
+    let attack = "terraform_data.copy";
+    assert!(summarise(&secret_plan(&[attack], unmark), &[]).is_ok(), "nothing else marks it");
+    let whole: Value = serde_json::from_slice(STATE_SECRET).unwrap();
+    for part in ["planned_values", "prior_state", "output_changes"] {
+        refused(&secret_plan(&[attack], |plan| {
+            unmark(plan);
+            plan[part] = whole[part].clone();
+        }));
+    }
+    refused(&secret_plan(&[attack, "terraform_data.secret"], unmark));
+    let values = |plan: &mut Value, values: Value| {
+        unmark(plan);
+        plan["prior_state"] = json!({"values": values});
+    };
+    let output = json!({"outputs": {"x": {"sensitive": true, "value": ["PLANTED-STATE-SECRET"]}}});
+    refused(&secret_plan(&[attack], |plan| values(plan, output.clone())));
+    let resource = json!({"address": "t.a", "values": {"x": "PLANTED-STATE-SECRET"}, "sensitive_values": {"x": true}});
+    let nested = json!({"root_module": {"child_modules": [{"child_modules": [{"resources": [resource]}]}]}});
+    refused(&secret_plan(&[attack], |plan| values(plan, nested.clone())));
+}
+
+#[test]
+fn chance_does_not_refuse_a_plan() {
+    for (secret, key) in [("web", "web"), ("user", "user-a"), ("prod", "production"), ("longer secret", "longer")] {
+        let plan = secret_plan(&["terraform_data.copy"], |plan| {
+            plan["resource_changes"][0]["address"] = json!(format!("terraform_data.copy[\"{key}\"]"));
+            plan["output_changes"]["password"]["before"] = json!(secret);
+        });
+        assert!(summarise(&plan, &[]).is_ok(), "{key}");
+    }
+}
+
+#[test]
+fn other_errors_do_not_tell_keys_either() {
+    let actions = |plan: &mut Value| plan["resource_changes"][0]["change"]["actions"] = json!(["open"]);
+    let error = summarise(&secret_plan(&["terraform_data.copy"], actions), &[]).unwrap_err();
+    assert!(!format!("{error} {error:?}").contains("PLANTED"), "{error}");
+    let plan = no_op(|_| {});
+    let twice = String::from_utf8(plan).unwrap().replace("t.a", "t.a[\\\"PLANTED\\\"]").replace("no-op", "update");
+    let twice = twice.replace("{\"x\":1}", "{\"x\":1,\"x\":1}");
+    let error = summarise(twice.as_bytes(), &[]).unwrap_err();
+    assert_eq!(error.to_string(), "t.a[…]: its values can't be read: a key is repeated");
 }

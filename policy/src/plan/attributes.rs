@@ -22,6 +22,8 @@ pub(super) struct Sides<'n> {
 /// One attribute that changes.
 pub(super) struct Leaf<'n> {
     pub(super) path: String,
+    /// Keys on the path but its first, which the provider's schema names. The others may be computed.
+    pub(super) keys: Vec<&'n str>,
     sides: Sides<'n>,
     show: bool,
 }
@@ -45,7 +47,7 @@ impl Leaf<'_> {
 pub(super) fn changed<'n>(sides: Sides<'n>, shown: &BTreeSet<&str>) -> Vec<Leaf<'n>> {
     let mut walk = Walk { shown, leaves: Vec::new() };
     // Names of top-level attributes come from the provider's schema, so they are listed even if all is sensitive.
-    walk.children("", false, sides);
+    walk.children(&At::default(), false, sides);
     walk.leaves
 }
 
@@ -54,27 +56,49 @@ struct Walk<'s, 'n> {
     leaves: Vec<Leaf<'n>>,
 }
 
+/// Where the walk is.
+#[derive(Clone, Default)]
+struct At<'n> {
+    path: String,
+    keys: Vec<&'n str>,
+}
+
+impl<'n> At<'n> {
+    fn key(&self, key: &'n str) -> Self {
+        let below = (!self.path.is_empty()).then_some(key);
+        Self { path: join(&self.path, key), keys: self.keys.iter().copied().chain(below).collect() }
+    }
+
+    fn index(&self, index: usize) -> Self {
+        Self { path: format!("{}[{index}]", self.path), keys: self.keys.clone() }
+    }
+
+    fn leaf(self, sides: Sides<'n>, show: bool) -> Leaf<'n> {
+        Leaf { path: self.path, keys: self.keys, sides, show }
+    }
+}
+
 impl<'n> Walk<'_, 'n> {
-    fn visit(&mut self, path: String, show: bool, sides: Sides<'n>) {
+    fn visit(&mut self, at: At<'n>, show: bool, sides: Sides<'n>) {
         if covered(sides.before_sensitive) || covered(sides.after_sensitive) {
             if sides.differ() || marked(sides.unknown) {
-                self.leaves.push(Leaf { path, sides, show: false });
+                self.leaves.push(at.leaf(sides, false));
             }
             return;
         }
         let clean = !marked(sides.before_sensitive) && !marked(sides.after_sensitive);
-        let show = show || (clean && self.shown.contains(path.as_str()));
+        let show = show || (clean && self.shown.contains(at.path.as_str()));
         let found = self.leaves.len();
         if !covered(sides.unknown) {
-            self.children(&path, show, sides);
+            self.children(&at, show, sides);
         }
         if self.leaves.len() == found && (covered(sides.unknown) || sides.differ()) {
-            self.leaves.push(Leaf { path, sides, show });
+            self.leaves.push(at.leaf(sides, show));
         }
     }
 
     /// Goes into both sides at once, if they are containers of one kind or one of them is missing.
-    fn children(&mut self, path: &str, show: bool, sides: Sides<'n>) {
+    fn children(&mut self, at: &At<'n>, show: bool, sides: Sides<'n>) {
         let present = [sides.before, sides.after, sides.unknown.filter(|mark| mark.kind != Kind::Bool(false))]
             .into_iter()
             .flatten();
@@ -92,10 +116,10 @@ impl<'n> Walk<'_, 'n> {
             return;
         }
         for key in keys {
-            self.visit(join(path, key), show, sides.map(|node| member(node, key)));
+            self.visit(at.key(key), show, sides.map(|node| member(node, key)));
         }
         for index in 0..length {
-            self.visit(format!("{path}[{index}]"), show, sides.map(|node| item(node, index)));
+            self.visit(at.index(index), show, sides.map(|node| item(node, index)));
         }
     }
 }

@@ -8,9 +8,11 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
+use super::address::without_keys;
 use crate::json::{Entries, Fault, Node};
 
-/// A plan of which no summary can be made. Messages never quote the plan's values.
+/// A plan of which no summary can be made. Messages never quote the plan's values, nor keys within addresses: these can
+/// be made of values.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PlanError {
@@ -54,6 +56,15 @@ pub enum PlanError {
         /// What is wrong.
         what: &'static str,
     },
+    /// Naming the resource or attribute would tell a sensitive value.
+    #[error(
+        "{place}: a key repeats a value that is sensitive elsewhere, so it can't be named; use another key, or don't \
+         mark as sensitive what is no secret"
+    )]
+    SensitiveKey {
+        /// The resource or attribute.
+        place: String,
+    },
 }
 
 #[derive(Deserialize)]
@@ -77,6 +88,10 @@ pub(super) struct Plan<'a> {
     #[serde(borrow)]
     variables: Option<Entries<'a>>,
     #[serde(borrow)]
+    prior_state: Option<State<'a>>,
+    #[serde(borrow)]
+    planned_values: Option<Values<'a>>,
+    #[serde(borrow)]
     configuration: Option<Configuration<'a>>,
     deferred_changes: Option<Vec<IgnoredAny>>,
     action_invocations: Option<Vec<IgnoredAny>>,
@@ -95,7 +110,40 @@ struct RootModule<'a> {
     variables: Option<Entries<'a>>,
 }
 
-/// An input variable: declared in the configuration, given a value in the plan.
+/// What is in the state before the plan.
+#[derive(Deserialize)]
+struct State<'a> {
+    #[serde(borrow)]
+    values: Option<Values<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Values<'a> {
+    #[serde(borrow)]
+    outputs: Option<Entries<'a>>,
+    #[serde(borrow)]
+    root_module: Option<Module<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Module<'a> {
+    #[serde(borrow)]
+    resources: Option<Vec<StateResource<'a>>>,
+    #[serde(borrow)]
+    child_modules: Option<Vec<Module<'a>>>,
+}
+
+/// A resource as it is, or as it would be.
+#[derive(Deserialize)]
+pub(super) struct StateResource<'a> {
+    pub(super) address: String,
+    #[serde(borrow)]
+    pub(super) values: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) sensitive_values: Option<&'a RawValue>,
+}
+
+/// An input variable or an output: declared in the configuration, given a value in the plan.
 #[derive(Deserialize)]
 struct Variable<'a> {
     #[serde(default)]
@@ -158,13 +206,11 @@ impl<'a> Plan<'a> {
     /// Names of outputs that change. An output's actions are those of a resource without the replacements.
     pub(super) fn outputs(&self) -> Result<Vec<String>, PlanError> {
         let mut names = Vec::new();
-        for (name, raw) in self.output_changes.iter().flat_map(|Entries(members)| members) {
-            let unreadable = |what| PlanError::Values { address: format!("output.{name}"), what };
-            let change: Change<'_> = serde_json::from_str(raw.get()).map_err(|_| unreadable("no change"))?;
+        for (name, change) in self.output_changes()? {
             let actions: Vec<&str> = change.actions.iter().map(String::as_str).collect();
             match actions.as_slice() {
                 ["no-op"] => {}
-                ["create" | "update" | "delete"] => names.push(name.clone()),
+                ["create" | "update" | "delete"] => names.push(name.to_owned()),
                 _ => {
                     let (address, mode) = (format!("output.{name}"), "output".to_owned());
                     return Err(PlanError::Action { address, mode, actions: change.actions });
@@ -177,9 +223,39 @@ impl<'a> Plan<'a> {
             None => Ok(names),
         }
     }
-}
 
-impl<'a> Plan<'a> {
+    pub(super) fn output_changes(&self) -> Result<Vec<(&str, Change<'a>)>, PlanError> {
+        members(self.output_changes.as_ref(), "output", "no change")
+    }
+
+    /// Every resource of the state, as it is and as it would be.
+    pub(super) fn state_resources(&self) -> Vec<&StateResource<'a>> {
+        let mut found = Vec::new();
+        let mut modules: Vec<_> = self.values().filter_map(|values| values.root_module.as_ref()).collect();
+        while let Some(module) = modules.pop() {
+            found.extend(module.resources.iter().flatten());
+            modules.extend(module.child_modules.iter().flatten());
+        }
+        found
+    }
+
+    /// Values of the root module's sensitive outputs, as they are and as they would be.
+    pub(super) fn sensitive_outputs(&self) -> Result<Vec<Node<'a>>, PlanError> {
+        let mut found = Vec::new();
+        for values in self.values() {
+            let outputs: Vec<(_, Variable<'a>)> = members(values.outputs.as_ref(), "output", "no output")?;
+            for (name, output) in outputs.iter().filter(|(_, output)| output.sensitive) {
+                found.extend(node(&format!("output.{name}"), output.value)?);
+            }
+        }
+        Ok(found)
+    }
+
+    fn values(&self) -> impl Iterator<Item = &Values<'a>> {
+        let prior = self.prior_state.as_ref().and_then(|state| state.values.as_ref());
+        prior.into_iter().chain(&self.planned_values)
+    }
+
     /// Values of the root module's sensitive variables.
     pub(super) fn sensitive_variables(&self) -> Result<Vec<Node<'a>>, PlanError> {
         let root = self.configuration.as_ref().and_then(|configuration| configuration.root_module.as_ref());
@@ -187,22 +263,26 @@ impl<'a> Plan<'a> {
         let names: BTreeSet<&str> =
             declared.iter().filter(|(_, variable)| variable.sensitive).map(|(name, _)| *name).collect();
         let given = variables(self.variables.as_ref())?.into_iter().filter(|(name, _)| names.contains(name));
-        let values = given.filter_map(|(name, variable)| variable.value.map(|value| (name, value)));
-        values.map(|(name, value)| Node::parse(value.get()).map_err(|fault| variable_fault(name, fault.what))).collect()
+        given.filter_map(|(name, variable)| node(&format!("var.{name}"), variable.value).transpose()).collect()
     }
 }
 
-fn variables<'p, 'a>(members: Option<&'p Entries<'a>>) -> Result<Vec<(&'p str, Variable<'a>)>, PlanError> {
-    let members = members.map(|Entries(members)| members.as_slice()).unwrap_or_default();
-    let read = |(name, raw): &'p (String, &'a RawValue)| match serde_json::from_str(raw.get()) {
-        Ok(variable) => Ok((name.as_str(), variable)),
-        Err(_) => Err(variable_fault(name, "no variable")),
-    };
-    members.iter().map(read).collect()
+fn variables<'p, 'a>(list: Option<&'p Entries<'a>>) -> Result<Vec<(&'p str, Variable<'a>)>, PlanError> {
+    members(list, "var", "no variable")
 }
 
-fn variable_fault(name: &str, what: &'static str) -> PlanError {
-    PlanError::Values { address: format!("var.{name}"), what }
+/// Each member of an object as a `T`, or that it is `otherwise`.
+fn members<'p, 'a, T: Deserialize<'a>>(
+    list: Option<&'p Entries<'a>>,
+    kind: &str,
+    otherwise: &'static str,
+) -> Result<Vec<(&'p str, T)>, PlanError> {
+    let list = list.map(|Entries(list)| list.as_slice()).unwrap_or_default();
+    let read = |(name, raw): &'p (String, &'a RawValue)| match serde_json::from_str(raw.get()) {
+        Ok(member) => Ok((name.as_str(), member)),
+        Err(_) => Err(PlanError::Values { address: format!("{kind}.{name}"), what: otherwise }),
+    };
+    list.iter().map(read).collect()
 }
 
 /// Serde's own message may quote the value it stumbled over, so only the place is kept.
@@ -233,15 +313,20 @@ impl<'a> Resource<'a> {
             ("managed", ["create", "delete"]) => ResourceAction::CreateDelete,
             ("managed", ["forget"]) => ResourceAction::Forget,
             _ => {
-                let (address, mode, actions) = (self.address.clone(), self.mode.clone(), self.change.actions.clone());
-                return Err(PlanError::Action { address, mode, actions });
+                let (mode, actions) = (self.mode.clone(), self.change.actions.clone());
+                return Err(PlanError::Action { address: without_keys(&self.address), mode, actions });
             }
         }))
     }
 
     /// Reads one of its values.
     pub(super) fn node(&self, raw: Option<&'a RawValue>) -> Result<Option<Node<'a>>, PlanError> {
-        let unreadable = |fault: Fault| PlanError::Values { address: self.address.clone(), what: fault.what };
-        raw.map(|raw| Node::parse(raw.get()).map_err(unreadable)).transpose()
+        node(&self.address, raw)
     }
+}
+
+/// Reads a value of what is at `address`.
+pub(super) fn node<'a>(address: &str, raw: Option<&'a RawValue>) -> Result<Option<Node<'a>>, PlanError> {
+    let unreadable = |fault: Fault| PlanError::Values { address: without_keys(address), what: fault.what };
+    raw.map(|raw| Node::parse(raw.get()).map_err(unreadable)).transpose()
 }

@@ -5,6 +5,7 @@
 //! sensitive. A plan that it doesn't fully understand is an error, never a shorter summary. [`findings`] derives every
 //! risk from that summary alone, unsuppressed; suppression is the trust policy's business.
 
+mod address;
 mod attributes;
 mod findings;
 mod format;

@@ -1,33 +1,46 @@
 //! Text that the plan calls sensitive in one place must not be shown from another.
 //!
 //! Terraform forgets marks on the way: `terraform_data.output` repeats a sensitive `input` unmarked, as an attribute
-//! does that a provider derives from another one.
+//! does that a provider derives from another one. What such text reaches, such as the key of an instance, isn't marked.
 
 use std::collections::BTreeSet;
 
+use serde_json::value::RawValue;
+
 use super::attributes::{covered, item, member};
-use super::format::{Plan, PlanError};
+use super::format::{Plan, PlanError, node};
 use crate::json::{Kind, Node, quoted};
 
 /// Shorter text occurs by chance: hiding it would hide nearly everything, and showing it tells nearly nothing.
 const SHORTEST: usize = 4;
 
-/// Every sensitive text of a plan, as it would appear within JSON.
-pub(super) struct Secrets(BTreeSet<String>);
+/// Text from this length on is also looked for within keys. Shorter text must be all of a key: `user` is in many.
+const WITHIN_KEYS: usize = 8;
+
+/// Every sensitive text of a plan.
+#[derive(Default)]
+pub(super) struct Secrets {
+    texts: BTreeSet<String>,
+    /// As they would appear within JSON.
+    quoted: BTreeSet<String>,
+}
 
 impl Secrets {
     pub(super) fn of(plan: &Plan<'_>) -> Result<Self, PlanError> {
-        let mut secrets = Self(BTreeSet::new());
+        let mut secrets = Self::default();
         for resource in plan.resource_changes.iter().chain(&plan.resource_drift).flatten() {
             let change = &resource.change;
-            for (value, mark) in [(change.before, change.before_sensitive), (change.after, change.after_sensitive)] {
-                // Nearly every mark is empty, and values can be large.
-                if mark.is_some_and(|mark| mark.get().contains("true")) {
-                    secrets.add(resource.node(value)?.as_ref(), resource.node(mark)?.as_ref());
-                }
-            }
+            secrets.read(&resource.address, change.before, change.before_sensitive)?;
+            secrets.read(&resource.address, change.after, change.after_sensitive)?;
         }
-        for value in plan.sensitive_variables()? {
+        for (name, change) in plan.output_changes()? {
+            secrets.read(name, change.before, change.before_sensitive)?;
+            secrets.read(name, change.after, change.after_sensitive)?;
+        }
+        for resource in plan.state_resources() {
+            secrets.read(&resource.address, resource.values, resource.sensitive_values)?;
+        }
+        for value in plan.sensitive_variables()?.into_iter().chain(plan.sensitive_outputs()?) {
             secrets.add_all(&value);
         }
         Ok(secrets)
@@ -35,7 +48,21 @@ impl Secrets {
 
     /// Whether a value, as compact JSON, holds any of them.
     pub(super) fn within(&self, value: &str) -> bool {
-        self.0.iter().any(|secret| value.contains(secret.as_str()))
+        self.quoted.iter().any(|secret| value.contains(secret.as_str()))
+    }
+
+    /// Whether a key, as it is, tells any of them.
+    pub(super) fn in_key(&self, key: &str) -> bool {
+        let told = |secret: &String| secret == key || (secret.len() >= WITHIN_KEYS && key.contains(secret.as_str()));
+        self.texts.iter().any(told)
+    }
+
+    fn read(&mut self, address: &str, value: Option<&RawValue>, mark: Option<&RawValue>) -> Result<(), PlanError> {
+        // Nearly every mark is empty, and values can be large.
+        if mark.is_some_and(|mark| mark.get().contains("true")) {
+            self.add(node(address, value)?.as_ref(), node(address, mark)?.as_ref());
+        }
+        Ok(())
     }
 
     fn add<'n>(&mut self, value: Option<&'n Node<'n>>, mark: Option<&'n Node<'n>>) {
@@ -70,7 +97,8 @@ impl Secrets {
         if text.len() >= SHORTEST {
             let quoted = quoted(text);
             let inner = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(&quoted);
-            self.0.insert(inner.to_owned());
+            self.quoted.insert(inner.to_owned());
+            self.texts.insert(text.to_owned());
         }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use manifest_schema::plan::{ResourceAction, ResourceChange, TerraformChanges};
 
+use super::address::{keys, without_keys};
 use super::attributes::{Sides, changed};
 use super::format::{Plan, PlanError, Resource};
 use super::secrets::Secrets;
@@ -13,6 +14,9 @@ use super::secrets::Secrets;
 /// `shown` names attributes whose values may be shown, as `type.attribute` (`aws_ecs_service.desired_count`) or a path
 /// within one (`aws_instance.tags.Name`). An attribute that Terraform calls sensitive, wholly or in part, is not shown
 /// even then, nor is a value that repeats such text. A resource that goes away lists no attributes; it loses all of them.
+///
+/// A plan in which the key of an instance or an attribute repeats sensitive text is refused. Hiding the key would let
+/// an author choose what approvers don't see, and would tell for each of thousands of keys whether it guessed a secret.
 ///
 /// # Errors
 /// When the plan isn't one, is of another major format version, reports errors or deferred parts, or says anything
@@ -37,12 +41,26 @@ fn changes(
 ) -> Result<Vec<ResourceChange>, PlanError> {
     let mut changes = Vec::new();
     for resource in resources.unwrap_or_default() {
-        for action in resource.actions()? {
+        let actions = resource.actions()?;
+        if !actions.is_empty() {
+            nameable(resource, secrets)?;
+        }
+        for action in actions {
             changes.push(change(resource, action, shown, secrets)?);
         }
     }
     changes.sort_by(|a, b| (&a.address, a.action, &a.attributes).cmp(&(&b.address, b.action, &b.attributes)));
     Ok(changes)
+}
+
+/// That no key in its addresses tells anything sensitive.
+fn nameable(resource: &Resource<'_>, secrets: &Secrets) -> Result<(), PlanError> {
+    let mut keys =
+        [Some(&resource.address), resource.previous_address.as_ref()].into_iter().flatten().flat_map(|a| keys(a));
+    match keys.any(|key| secrets.in_key(&key)) {
+        true => Err(PlanError::SensitiveKey { place: without_keys(&resource.address) }),
+        false => Ok(()),
+    }
 }
 
 fn address(resource: &Resource<'_>, action: ResourceAction) -> String {
@@ -88,13 +106,21 @@ fn change<'s>(
     let own = |name: &&'s str| name.strip_prefix(resource.resource_type.as_str())?.strip_prefix('.');
     let shown: BTreeSet<&str> = shown.iter().filter_map(own).collect();
     let leaves = changed(sides, &shown);
+    let gone = matches!(action, ResourceAction::Delete | ResourceAction::Forget);
     for leaf in &leaves {
         let secret = |side: &Option<String>| side.as_ref().is_some_and(|value| secrets.within(value));
         if let Some(values) = leaf.values().filter(|values| !secret(&values.before) && !secret(&values.after)) {
             change.values.insert(leaf.path.clone(), values);
         }
+        let named = !gone || change.values.contains_key(&leaf.path);
+        if named && leaf.keys.iter().any(|key| secrets.in_key(key)) {
+            let attribute = leaf.path.split(['.', '[']).next().unwrap_or_default();
+            return Err(PlanError::SensitiveKey {
+                place: format!("{} in {attribute}", without_keys(&resource.address)),
+            });
+        }
     }
-    if !matches!(action, ResourceAction::Delete | ResourceAction::Forget) {
+    if !gone {
         change.attributes = leaves.into_iter().map(|leaf| leaf.path).collect();
         change.attributes.sort();
     }

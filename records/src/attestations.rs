@@ -13,7 +13,8 @@ pub const MOST_ENVELOPES: usize = 256;
 /// All envelopes of a kind about a build.
 ///
 /// # Errors
-/// When there are more than [`MOST_ENVELOPES`], or the store can't be read: never a shorter list, which could hide a no.
+/// When there are more than [`MOST_ENVELOPES`], one is not what was stored under its name, or the store can't be read:
+/// never a shorter list, nor one in which something else stands in the place of a no.
 pub async fn list(artifacts: &Store, manifest: Digest, kind: AttestationKind) -> Result<Vec<Vec<u8>>, RecordError> {
     let prefix = prefix::attestations(manifest, kind);
     let listed = artifacts.list(&prefix, None, MOST_ENVELOPES + 1).await?;
@@ -24,7 +25,11 @@ pub async fn list(artifacts: &Store, manifest: Digest, kind: AttestationKind) ->
     for entry in listed {
         let missing = || RecordError::Missing(entry.key.clone());
         let key = key_of(manifest, kind, &entry.key).ok_or_else(missing)?;
-        envelopes.push(artifacts.get(&key, MAX_ENVELOPE).await?.ok_or_else(missing)?.bytes);
+        let bytes = artifacts.get(&key, MAX_ENVELOPE).await?.ok_or_else(missing)?.bytes;
+        if key_for(manifest, kind, &bytes)?.to_string() != entry.key {
+            return Err(RecordError::Altered(entry.key));
+        }
+        envelopes.push(bytes);
     }
     Ok(envelopes)
 }
@@ -48,7 +53,11 @@ pub async fn add(
     kind: AttestationKind,
     envelope: &[u8],
 ) -> Result<Creation, RecordError> {
+    Ok(artifacts.create(&key_for(manifest, kind, envelope)?, envelope).await?)
+}
+
+/// The key of an envelope: it names both digests.
+fn key_for(manifest: Digest, kind: AttestationKind, envelope: &[u8]) -> Result<Key, RecordError> {
     let inspected = dsse::inspect(envelope).map_err(RecordError::Envelope)?;
-    let key = Key::Attestation { manifest, kind, statement: inspected.statement, envelope: Digest::of(envelope) };
-    Ok(artifacts.create(&key, envelope).await?)
+    Ok(Key::Attestation { manifest, kind, statement: inspected.statement, envelope: Digest::of(envelope) })
 }

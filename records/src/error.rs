@@ -31,6 +31,9 @@ pub enum RecordError {
     /// A trust policy version is published once.
     #[error("another trust policy is already published as version {0}: raise `version` and sign again")]
     VersionTaken(u64),
+    /// What is stored isn't what its name says.
+    #[error("{0} was altered: it is no longer what was stored under that name")]
+    Altered(String),
     /// Numbered records with a gap, or with something else among them.
     #[error("{found} is where {expected} should come next")]
     OutOfOrder {
@@ -73,6 +76,7 @@ impl RecordError {
             | Self::Journal(_)
             | Self::Missing(_)
             | Self::Envelope(_)
+            | Self::Altered(_)
             | Self::OutOfOrder { .. }
             | Self::TooMany { .. } => true,
             Self::Lost(_) | Self::VersionTaken(_) | Self::TooLarge { .. } => false,
@@ -89,6 +93,7 @@ impl RecordError {
             | Self::Missing(_)
             | Self::Envelope(_)
             | Self::VersionTaken(_)
+            | Self::Altered(_)
             | Self::OutOfOrder { .. }
             | Self::TooLarge { .. }
             | Self::TooMany { .. } => false,

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use manifest_schema::dsse;
 use manifest_schema::gates::{Deployed, Place};
 use manifest_schema::job::LaunchRequest;
 use manifest_schema::storage::{AttestationKind, Key, prefix};
@@ -28,12 +29,15 @@ async fn gather(desk: &Desk) -> Result<manifest_schema::gates::Case, RecordError
     case::gather(&desk.sides, &standpoint(), &request(), desk.ambient.now()).await
 }
 
+fn envelope(number: usize) -> Vec<u8> {
+    // Four digits are base64 as well.
+    format!(r#"{{"payloadType":"{}","payload":"{number:04}","signatures":[]}}"#, dsse::PAYLOAD_TYPE).into_bytes()
+}
+
 async fn put(desk: &Desk, kind: AttestationKind, count: usize) {
     for number in 0..count {
-        let envelope = number.to_string().into_bytes();
-        let digest = Digest::of(&envelope);
-        let key = Key::Attestation { manifest: request().manifest, kind, statement: digest, envelope: digest };
-        assert_eq!(desk.sides.artifacts.create(&key, &envelope).await.unwrap(), Creation::Created);
+        let created = attestations::add(&desk.sides.artifacts, request().manifest, kind, &envelope(number)).await;
+        assert_eq!(created.unwrap(), Creation::Created);
     }
 }
 
@@ -58,7 +62,7 @@ async fn everything_signed_about_the_build_is_in_the_case() {
     let case = gather(&desk).await.unwrap();
     let approvals = case.approvals.unwrap();
     assert_eq!((case.builds.len(), case.reviews.len(), approvals.len()), (2, 3, MOST_ENVELOPES));
-    assert!(approvals.contains(&b"255".to_vec()));
+    assert!(approvals.contains(&envelope(255)));
 }
 
 /// A no could be among those that were left out.
@@ -133,4 +137,23 @@ async fn deployment_records_out_of_order_are_never_taken_for_none() {
         let latest = deployments::latest(desk.production(), &request().environment, &request().project).await;
         assert!(!latest.unwrap_err().is_temporary(), "{names:?}");
     }
+}
+
+/// Nothing has to be deleted to hide a no: another genuine envelope over it would be enough.
+#[tokio::test]
+async fn a_no_that_was_overwritten_makes_the_approvals_unreadable() {
+    let desk = Desk::new().await;
+    put(&desk, AttestationKind::Approval, 2).await;
+    let folder = prefix::attestations(request().manifest, AttestationKind::Approval);
+    let folder = desk.directory.path().join("artifacts").join(folder);
+    let files: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(gather(&desk).await.unwrap().approvals.is_some());
+    let padded = [fs::read(&files[0]).unwrap(), b" ".to_vec()].concat();
+    for altered in [fs::read(&files[1]).unwrap(), padded, b"{}".to_vec()] {
+        let genuine = fs::read(&files[0]).unwrap();
+        fs::write(&files[0], altered).unwrap();
+        assert_eq!(gather(&desk).await.unwrap().approvals, None);
+        fs::write(&files[0], genuine).unwrap();
+    }
+    assert!(gather(&desk).await.unwrap().approvals.is_some());
 }

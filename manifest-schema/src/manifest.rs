@@ -220,6 +220,10 @@ pub struct Evidence {
 /// Most entries of one list in a manifest.
 const MOST_ENTRIES: usize = 1_000_000;
 
+/// Most deploy steps of a manifest: plan summaries and deployment records, which have an entry for each, stay within
+/// their limits.
+const MOST_STEPS: usize = 200;
+
 impl Document for BuildManifest {
     const SCHEMA: &'static str = BuildManifestSchema::NAME;
     const NAME: &'static str = "build manifest";
@@ -275,6 +279,9 @@ impl BuildManifest {
     }
 
     fn check_steps(&self) -> Result<(), String> {
+        if self.deploy.len() > MOST_STEPS {
+            return Err(format!("{} deploy steps; at most {MOST_STEPS} are read", self.deploy.len()));
+        }
         let mut terraform = 0;
         let mut services = BTreeSet::new();
         for step in &self.deploy {

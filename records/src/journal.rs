@@ -1,11 +1,12 @@
 //! A job's chain of events.
 
-use manifest_schema::Document;
 use manifest_schema::job::{Event, FoldError, Happening, Job, JobId, JobRequest, Writer, WriterKind};
 use manifest_schema::storage::{Key, prefix};
 use store::{Creation, Store, StoreError};
 
-use crate::{Ambient, RecordError, load};
+use crate::{Ambient, RecordError, bounded, load};
+
+mod clip;
 
 /// A job's request and its events so far, and the right to append as one writer.
 #[derive(Debug, Clone)]
@@ -23,14 +24,18 @@ impl Journal {
     /// Reads a job's request and all its events; `None` if there is no such job.
     ///
     /// # Errors
-    /// When the store can't be read or the chain is broken.
+    /// When the store can't be read, the request is another job's, or the chain is broken.
     pub async fn open(
         store: &Store,
         ambient: &Ambient,
         kind: WriterKind,
         job: JobId,
     ) -> Result<Option<Self>, RecordError> {
-        let Some(request) = load::<JobRequest>(store, &Key::JobRequest(job)).await? else { return Ok(None) };
+        let key = Key::JobRequest(job);
+        let Some(request) = load::<JobRequest>(store, &key).await? else { return Ok(None) };
+        if request.job != job {
+            return Err(RecordError::Altered(key.to_string()));
+        }
         let mut journal = Self {
             store: store.clone(),
             ambient: ambient.clone(),
@@ -102,6 +107,7 @@ impl Journal {
         nonce: &str,
         holds: impl Fn(&Job) -> bool,
     ) -> Result<bool, RecordError> {
+        let happening = clip::clipped(happening);
         loop {
             if !holds(&self.job) {
                 return Ok(false);
@@ -113,7 +119,7 @@ impl Journal {
             // What can't happen is refused before it is written.
             self.job.clone().take(&event)?;
             let key = Key::JobEvent(event.job, event.number);
-            let created = self.store.create(&key, &event.to_bytes()).await;
+            let created = self.store.create(&key, &bounded(&key, &event)?).await;
             if self.conclude(event, created).await? {
                 return Ok(true);
             }

@@ -265,7 +265,7 @@ impl Asked<'_> {
                 && said.project == self.request.project
                 && said.environment == self.request.environment;
             if ours && said.decision == Decision::Reject && !Self::is_revoked(votes, vote.statement, &vote.voter) {
-                let comment = said.comment.as_deref().map(|text| format!(": {text}")).unwrap_or_default();
+                let comment = said.comment.as_deref().map(|text| format!(": {}", clipped(text))).unwrap_or_default();
                 reasons.add(
                     Code::ApprovalRejected,
                     format!("{} said no at {}{comment}", vote.voter.name(), said.issued_at),
@@ -363,6 +363,11 @@ impl Voter {
             Self::Bot(_) => "the change bot",
         }
     }
+}
+
+/// As much of a comment as its signer may write: nothing holds them to it.
+fn clipped(comment: &str) -> &str {
+    &comment[..comment.floor_char_boundary(500)]
 }
 
 /// A named approval that nobody who may approve has signed: there, or not.

@@ -308,6 +308,17 @@ prop_compose! {
     }
 }
 
+/// A deployment record has an entry per step: one that can't be read again would shut its project for good.
+#[test]
+fn more_steps_than_a_record_can_hold_are_refused() {
+    let mut manifest = build(7);
+    manifest.deploy = (0..200).map(|number| service(&format!("S{number}"), "web")).collect();
+    read(&manifest).unwrap();
+    manifest.deploy.push(service("last", "web"));
+    let refused = read(&manifest).unwrap_err().to_string();
+    assert!(refused.contains("201 deploy steps; at most 200"), "{refused}");
+}
+
 prop_compose! {
     /// Manifests that builders can make, with anything in their free texts.
     pub(crate) fn manifests()(

@@ -80,6 +80,17 @@ async fn a_job_without_a_request_is_no_job() {
     assert_eq!(desk.open(WriterKind::Gateway).await.job().number(), 0);
 }
 
+/// A request that was copied over another job's would have its worker do what nobody asked it to.
+#[tokio::test]
+async fn the_request_of_another_job_is_refused() {
+    let desk = Desk::requested().await;
+    let other = JobId::new(desk.ambient.now(), [7; 10]);
+    let stored = load::<JobRequest>(&desk.store, &Key::JobRequest(desk.job)).await.unwrap().unwrap();
+    assert_eq!(create(&desk.store, &Key::JobRequest(other), &stored).await.unwrap(), Creation::Created);
+    let refused = Journal::open(&desk.store, &desk.ambient, WriterKind::Worker, other).await;
+    assert!(matches!(refused, Err(RecordError::Altered(_))), "{refused:?}");
+}
+
 /// FIELD-NOTES threat 41.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_64_that_append_at_once_every_event_lands_exactly_once() {
@@ -227,6 +238,32 @@ async fn nothing_comes_after_the_end() {
     let mut gateway = desk.open(WriterKind::Gateway).await;
     assert!(matches!(gateway.append(Happening::CancelRequested).await, Err(RecordError::Lost(_))));
     assert_eq!(gateway.events().len(), 3);
+}
+
+/// The message quotes what an attacker wrote; an event that can't be read again would leave the job open for good.
+#[tokio::test]
+async fn a_refusal_with_endless_reasons_can_be_read_again() {
+    let desk = Desk::requested().await;
+    let mut worker = desk.open(WriterKind::Worker).await;
+    worker.append(began()).await.unwrap();
+    // Each control character is six bytes of JSON.
+    let reason = manifest_schema::Reason::new(manifest_schema::Code::ApprovalRejected, "\u{1}".repeat(100_000));
+    worker.append(Happening::Progress { lines: vec!["x".repeat(10_000); 1_000] }).await.unwrap();
+    worker.append(Happening::Ended { outcome: JobOutcome::Refused, reasons: vec![reason; 300] }).await.unwrap();
+    let (_, reasons) = desk.open(WriterKind::Gateway).await.job().ended().map(|(o, r)| (o, r.to_vec())).unwrap();
+    assert_eq!(reasons.len(), 51);
+}
+
+#[tokio::test]
+async fn a_document_that_could_not_be_read_again_is_not_written() {
+    let desk = Desk::new().await;
+    let asked = desk.open(WriterKind::Gateway).await.request().clone();
+    let other = JobId::new(desk.ambient.now(), [7; 10]);
+    let mut stored = JobRequest { job: other, ..asked };
+    stored.request.key = "x".repeat(200_000);
+    let error = create(&desk.store, &Key::JobRequest(other), &stored).await.unwrap_err();
+    assert!(matches!(error, RecordError::TooLarge { .. }) && error.to_string().contains("200"), "{error}");
+    assert!(desk.store.get(&Key::JobRequest(other), 1 << 20).await.unwrap().is_none());
 }
 
 #[tokio::test]

@@ -236,3 +236,13 @@ fn a_no_named_as_a_yes_is_still_a_no() {
     let world = voted(vec![yes(seed::ALICE), Cast { say: Say::No, ..yes(seed::BOB) }]);
     assert_eq!(codes(&world.case()), [Code::ApprovalMismatch, Code::ApprovalRejected]);
 }
+
+/// Whoever may say no could otherwise write a reason that no event holds.
+#[test]
+fn an_endless_comment_is_cut_where_it_is_quoted() {
+    let mut world = World::new(Action::Apply);
+    world.votes.push(no(seed::CAROL));
+    world.votes[2].edit = |approval| approval.comment = Some("ü".repeat(900));
+    let refused = refusal(&world.case());
+    assert!(refused.contains(&"ü".repeat(250)) && !refused.contains(&"ü".repeat(251)), "{refused}");
+}

@@ -92,7 +92,8 @@ pub struct LaunchRequest {
     pub approvals: Vec<Digest>,
     /// Which try this is, from 1.
     pub attempt: u32,
-    /// Idempotency key: the same key with the same request names the same job. 1 to 128 of `A-Z a-z 0-9 . _ -`.
+    /// Idempotency key: the same key with the same request names the same job. 1 to 128 of `A-Z a-z 0-9 . _ -`;
+    /// 64 hex digits are left to the default, the SHA-256 of everything else.
     pub key: String,
 }
 
@@ -128,6 +129,11 @@ impl Document for LaunchRequest {
         let key_ok = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
         if !(1..=128).contains(&self.key.len()) || !self.key.bytes().all(key_ok) {
             return Err("the key must be 1 to 128 of A-Z a-z 0-9 . _ -".to_owned());
+        }
+        // Otherwise anybody could take the default key of a request that somebody else is going to make.
+        let is_hex = self.key.bytes().all(|b| b.is_ascii_hexdigit());
+        if is_hex && self.key.len() == 64 && self.key != self.fingerprint().hex() {
+            return Err("a key of 64 hex digits must be the request's own SHA-256: leave it out".to_owned());
         }
         if self.attempt == 0 {
             return Err("attempts count from 1".to_owned());
@@ -195,6 +201,19 @@ mod tests {
         assert_ne!(one.key, LaunchRequest::new(Asked { attempt: 2, ..asked(Action::Plan) }, None).key);
         let chosen = LaunchRequest::new(asked(Action::Plan), Some("mine".to_owned()));
         assert_eq!((chosen.key.as_str(), chosen.fingerprint()), ("mine", one.fingerprint()));
+    }
+
+    /// The key would be in the way of the request whose default key it is.
+    #[test]
+    fn the_default_key_of_another_request_cannot_be_squatted() {
+        let victim = LaunchRequest::new(asked(Action::Plan), None);
+        let other = Asked { attempt: 2, ..asked(Action::Plan) };
+        for key in [victim.key.clone(), victim.key.to_uppercase()] {
+            let squatting = LaunchRequest::new(other.clone(), Some(key));
+            assert!(LaunchRequest::from_bytes(&squatting.to_bytes()).is_err());
+        }
+        let own = LaunchRequest::new(asked(Action::Plan), Some(victim.key.clone()));
+        assert_eq!(LaunchRequest::from_bytes(&own.to_bytes()).unwrap(), victim);
     }
 
     #[test]

@@ -55,7 +55,10 @@ impl From<RecordError> for Stop {
             | RecordError::Missing(_)
             | RecordError::Envelope(_)
             | RecordError::VersionTaken(_)
-            | RecordError::TooMany { .. } => Self::failed(error),
+            | RecordError::TooMany { .. }
+            | RecordError::TooLarge { .. }
+            | RecordError::OutOfOrder { .. }
+            | RecordError::Altered(_) => Self::failed(error),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Terraform's machine-readable UI (`-json`), one JSON object a line, turned into lines for people.
 //!
-//! Only addresses, actions, counts and diagnostics pass. Ids, output values and provisioner output do not: they may be
-//! secret.
+//! Only addresses, actions, counts and diagnostics pass. Ids, output values, provisioner output, instance keys that are
+//! text, and messages that the configuration's author wrote do not: they may hold secrets from the state.
 
 use serde::Deserialize;
 
@@ -61,6 +61,32 @@ struct Resource {
     addr: String,
 }
 
+impl Resource {
+    /// The address without the text of instance keys.
+    fn name(&self) -> String {
+        without_keys(&self.addr)
+    }
+}
+
+/// `module.a["key"].b.c[0]` → `module.a[…].b.c[0]`.
+fn without_keys(address: &str) -> String {
+    let mut name = String::new();
+    let mut rest = address;
+    while let Some((before, key)) = rest.split_once("[\"") {
+        name.push_str(before);
+        name.push_str("[…]");
+        // A quote inside a key is escaped; a key that doesn't end hides the rest.
+        let mut escaped = false;
+        let end = key.char_indices().find(|(_, c)| {
+            let ends = *c == '"' && !escaped;
+            escaped = *c == '\\' && !escaped;
+            ends
+        });
+        rest = end.and_then(|(at, _)| key.get(at + 1..)).map_or("", |after| after.strip_prefix(']').unwrap_or(after));
+    }
+    name + rest
+}
+
 #[derive(Deserialize)]
 struct Summary {
     add: u64,
@@ -104,37 +130,53 @@ struct Position {
 pub(super) fn read_line(bytes: &[u8]) -> Option<Line> {
     let progress = |text: String| Some(Line::Progress(text));
     match serde_json::from_slice(bytes).ok()? {
-        Message::PlannedChange { change } => progress(format!("{}: to {}", change.resource.addr, change.action)),
+        Message::PlannedChange { change } => progress(format!("{}: to {}", change.resource.name(), change.action)),
         Message::ResourceDrift { change } => {
-            progress(format!("{}: was changed outside ({})", change.resource.addr, change.action))
+            progress(format!("{}: was changed outside ({})", change.resource.name(), change.action))
         }
         Message::ChangeSummary { changes: Summary { add, change, remove, operation } } => {
             progress(format!("{operation}: {add} to add, {change} to change, {remove} to destroy"))
                 .filter(|_| operation != "apply")
                 .or_else(|| progress(format!("applied: {add} added, {change} changed, {remove} destroyed")))
         }
-        Message::ApplyStart { hook } => progress(format!("{}: {} begins", hook.resource.addr, hook.action)),
-        Message::ApplyProgress { hook } => {
-            progress(format!("{}: {} still going on after {} s", hook.resource.addr, hook.action, hook.elapsed_seconds))
-        }
+        Message::ApplyStart { hook } => progress(format!("{}: {} begins", hook.resource.name(), hook.action)),
+        Message::ApplyProgress { hook } => progress(format!(
+            "{}: {} still going on after {} s",
+            hook.resource.name(),
+            hook.action,
+            hook.elapsed_seconds
+        )),
         Message::ApplyComplete { hook } => {
-            progress(format!("{}: {} done in {} s", hook.resource.addr, hook.action, hook.elapsed_seconds))
+            progress(format!("{}: {} done in {} s", hook.resource.name(), hook.action, hook.elapsed_seconds))
         }
-        Message::ApplyErrored { hook } => progress(format!("{}: {} failed", hook.resource.addr, hook.action)),
+        Message::ApplyErrored { hook } => progress(format!("{}: {} failed", hook.resource.name(), hook.action)),
         Message::Diagnostic { diagnostic } => Some(diagnostic.line()),
         Message::Other => None,
     }
 }
 
+/// Diagnostics whose detail the configuration's author wrote, with any value in it that they like.
+const AUTHORED: [&str; 6] = [
+    "Check block assertion failed",
+    "Invalid value for variable",
+    "Module output value precondition failed",
+    "Resource postcondition failed",
+    "Resource precondition failed",
+    "Test assertion failed",
+];
+const WITHHELD: &str = "its message is the configuration's own and stays in production";
+
 impl Diagnostic {
     fn line(self) -> Line {
-        let place = match (self.address, self.range) {
+        let address = self.address.as_deref().map(without_keys);
+        let place = match (address, self.range) {
             (Some(address), Some(range)) => format!(" ({address}, {}:{})", range.filename, range.start.line),
             (Some(address), None) => format!(" ({address})"),
             (None, Some(range)) => format!(" ({}:{})", range.filename, range.start.line),
             (None, None) => String::new(),
         };
-        let detail = format!("{}{place}", self.detail.trim());
+        let detail = if AUTHORED.contains(&self.summary.as_str()) { WITHHELD } else { self.detail.trim() };
+        let detail = format!("{detail}{place}");
         if self.severity == "error" {
             Line::Error { summary: self.summary, detail: detail.trim().to_owned() }
         } else {
@@ -146,6 +188,23 @@ impl Diagnostic {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A red-team finding: state secrets as instance keys, or in a condition's error message.
+    #[test]
+    fn what_the_author_chose_to_say_stays_in_production() {
+        for (address, expected) in [
+            ("a.b", "a.b"),
+            ("a.b[0]", "a.b[0]"),
+            (r#"module.m["s3cret"].a.b["s3\"c]ret"].c"#, "module.m[…].a.b[…].c"),
+            (r#"a.b["s3cret"#, "a.b[…]"),
+        ] {
+            assert_eq!(without_keys(address), expected, "{address}");
+        }
+        let line = r#"{"type":"diagnostic","diagnostic":{"severity":"error","summary":"Resource precondition failed","detail":"s3cret","address":"a.b[\"s3cret\"]"}}"#;
+        let Some(Line::Error { summary, detail }) = read_line(line.as_bytes()) else { panic!("no error") };
+        assert_eq!(summary, "Resource precondition failed");
+        assert!(!detail.contains("s3cret") && detail.contains("a.b[…]"), "{detail}");
+    }
 
     /// Lines as Terraform 1.11 prints them.
     #[test]

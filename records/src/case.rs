@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use manifest_schema::dsse::{self, MAX_ENVELOPE};
-use manifest_schema::gates::{Authors, Case, Place, StoredPlan};
+use manifest_schema::gates::{Authors, Case, Place, StoredPlan, VerifiedManifest};
 use manifest_schema::job::LaunchRequest;
 use manifest_schema::manifest::BuildManifest;
+use manifest_schema::statement::{Review, Verified};
 use manifest_schema::storage::{AttestationKind, Key};
-use manifest_schema::trust::PinnedRoots;
+use manifest_schema::trust::{PinnedRoots, SignedPolicy, TrustPolicy, TrustedPolicy};
 use manifest_schema::{Digest, Document, Timestamp};
 use store::Store;
 
@@ -39,7 +40,9 @@ pub async fn gather(
     let Sides { artifacts, production } = sides;
     let digest = request.manifest;
     let (versions, last_seen) = trust::in_production(production).await?;
-    let manifest = artifacts.get(&Key::Blob(digest), BuildManifest::LIMIT).await?.map(|object| object.bytes);
+    let policies = followed(&standpoint.roots, &versions);
+    let manifest = blob(artifacts, digest, BuildManifest::LIMIT).await?;
+    let builds = attestations::list(artifacts, digest, AttestationKind::Build).await?;
     let reviews = attestations::list(artifacts, digest, AttestationKind::Review).await?;
     let approvals = attestations::list(artifacts, digest, AttestationKind::Approval).await;
     Ok(Case {
@@ -49,12 +52,12 @@ pub async fn gather(
         trust: versions,
         last_seen,
         request: request.to_bytes(),
-        evidence: evidence(artifacts, digest, manifest.as_deref()).await?,
+        evidence: evidence(artifacts, digest, manifest.as_deref(), &builds, &policies).await?,
         manifest,
-        builds: attestations::list(artifacts, digest, AttestationKind::Build).await?,
+        builds,
         deployed: deployments::stored(production, &request.environment, &request.project).await?,
         plan: plan(production, request.plan).await?,
-        authors: authors(artifacts, &reviews).await?,
+        authors: authors(artifacts, &reviews, &policies).await?,
         reviews,
         approvals: approvals.inspect_err(|error| tracing::warn!(%error, "approvals can't be listed")).ok(),
     })
@@ -68,34 +71,40 @@ async fn plan(production: &Store, plan: Option<Digest>) -> Result<Option<StoredP
     }
 }
 
-/// The signed reports that a manifest names. Which bytes to read is the only thing taken from the unverified manifest.
+/// Every trust policy of an unbroken chain: whose word is good enough to read what it names. The gates judge again.
+fn followed(roots: &PinnedRoots, versions: &[SignedPolicy]) -> Vec<TrustPolicy> {
+    match TrustedPolicy::follow(roots, versions) {
+        Ok(_) => versions.iter().filter_map(|signed| TrustPolicy::from_bytes(&signed.policy).ok()).collect(),
+        Err(_) => Vec::new(),
+    }
+}
+
+/// The signed reports that a manifest names, if anybody who is or was a builder signed it: others' manifests aren't
+/// even parsed.
 async fn evidence(
     artifacts: &Store,
     digest: Digest,
     manifest: Option<&[u8]>,
+    builds: &[Vec<u8>],
+    policies: &[TrustPolicy],
 ) -> Result<BTreeMap<Digest, Vec<u8>>, RecordError> {
-    let sound = manifest.filter(|bytes| Digest::of(bytes) == digest);
-    let Some(Ok(manifest)) = sound.map(BuildManifest::from_bytes) else { return Ok(BTreeMap::new()) };
-    let signed = manifest.evidence.iter().filter(|item| item.media_type == dsse::MEDIA_TYPE);
+    let keys: Vec<_> = policies.iter().flat_map(|policy| policy.keys_of(&policy.roles.builder)).collect();
+    let verified = manifest.map(|bytes| VerifiedManifest::verify(bytes, digest, builds, &keys, 1));
+    let Some(Ok(verified)) = verified else { return Ok(BTreeMap::new()) };
+    let signed = verified.manifest().evidence.iter().filter(|item| item.media_type == dsse::MEDIA_TYPE);
     let wanted = signed.map(|item| item.digest).take(MOST_EVIDENCE);
     blobs(artifacts, wanted, MAX_ENVELOPE).await
 }
 
-/// The lists of authors that reviews name.
-async fn authors(artifacts: &Store, reviews: &[Vec<u8>]) -> Result<BTreeMap<Digest, Vec<u8>>, RecordError> {
-    #[derive(serde::Deserialize)]
-    struct Named {
-        predicate: NamedAuthors,
-    }
-    #[derive(serde::Deserialize)]
-    struct NamedAuthors {
-        authors: Digest,
-    }
-
-    let named = reviews.iter().filter_map(|envelope| {
-        let payload = dsse::inspect(envelope).ok()?.payload;
-        serde_json::from_slice::<Named>(&payload).ok().map(|named| named.predicate.authors)
-    });
+/// The lists of authors that the bot's reviews name.
+async fn authors(
+    artifacts: &Store,
+    reviews: &[Vec<u8>],
+    policies: &[TrustPolicy],
+) -> Result<BTreeMap<Digest, Vec<u8>>, RecordError> {
+    let keys: Vec<_> = policies.iter().flat_map(TrustPolicy::bot_keys).collect();
+    let opened = reviews.iter().filter_map(|envelope| Verified::<Review>::open(envelope, &keys).ok());
+    let named = opened.map(|review| review.predicate().authors);
     blobs(artifacts, named, Authors::LIMIT).await
 }
 
@@ -107,11 +116,17 @@ async fn blobs(
 ) -> Result<BTreeMap<Digest, Vec<u8>>, RecordError> {
     let mut found = BTreeMap::new();
     for digest in digests {
-        if let Some(object) = artifacts.get(&Key::Blob(digest), limit).await?
-            && Digest::of(&object.bytes) == digest
-        {
-            found.insert(digest, object.bytes);
-        }
+        let bytes = blob(artifacts, digest, limit).await?;
+        found.extend(bytes.filter(|bytes| Digest::of(bytes) == digest).map(|bytes| (digest, bytes)));
     }
     Ok(found)
+}
+
+/// A blob's bytes, or none: junk in its place is for the gates to refuse, and must not stop everything.
+async fn blob(artifacts: &Store, digest: Digest, limit: usize) -> Result<Option<Vec<u8>>, RecordError> {
+    match artifacts.get(&Key::Blob(digest), limit).await.map_err(RecordError::from) {
+        Ok(object) => Ok(object.map(|object| object.bytes)),
+        Err(error) if error.is_about_content() => Ok(None),
+        Err(error) => Err(error),
+    }
 }

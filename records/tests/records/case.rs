@@ -157,3 +157,13 @@ async fn a_no_that_was_overwritten_makes_the_approvals_unreadable() {
     }
     assert!(gather(&desk).await.unwrap().approvals.is_some());
 }
+
+/// Otherwise one file in the artifacts store would end every launch with an error instead of a refusal.
+#[tokio::test]
+async fn an_endless_file_in_a_blobs_place_is_no_blob() {
+    let desk = Desk::new().await;
+    let path = desk.directory.path().join("artifacts").join(Key::Blob(request().manifest).to_string());
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::File::create(path).unwrap().set_len(1 << 30).unwrap();
+    assert_eq!(gather(&desk).await.unwrap().manifest, None);
+}

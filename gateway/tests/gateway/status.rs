@@ -58,7 +58,7 @@ async fn a_job_tells_who_runs_it_and_when_it_was_alive() {
 
 /// Lines so short that most of an answer is indentation: the worst case for what a page takes.
 fn chatter() -> Happening {
-    Happening::Progress { lines: vec!["x".to_owned(); 8_000] }
+    Happening::Progress { lines: vec!["x".repeat(1_000); 100] }
 }
 
 #[tokio::test]
@@ -66,7 +66,7 @@ async fn pages_stay_within_the_limit_and_lose_nothing() {
     let world = World::new().await;
     let (job, _) = world.accepted(&world.request(1)).await;
     let mut worker = world.work(job, fetched()).await;
-    for _ in 0..30 {
+    for _ in 0..60 {
         worker.append(chatter()).await.unwrap();
     }
     let (plan, _) = world.write_plan(job).await;
@@ -88,7 +88,7 @@ async fn pages_stay_within_the_limit_and_lose_nothing() {
             break;
         }
     }
-    assert_eq!(numbers, (1..=37).collect::<Vec<_>>());
+    assert_eq!(numbers, (1..=67).collect::<Vec<_>>());
     assert!(pages > 1, "one page held it all");
 }
 

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
+use std::io;
 use std::process::ExitCode;
 
 use manifest_schema::{Code, Reason};
@@ -110,8 +111,12 @@ impl Failure {
         Self { hint: Some(hint.into()), ..self }
     }
 
+    /// Whether a verification refused.
+    pub(crate) fn is_refusal(&self) -> bool {
+        self.exit == Exit::Refused
+    }
+
     /// The message without its causes.
-    #[cfg(test)]
     pub(crate) fn message(&self) -> String {
         self.error.to_string()
     }
@@ -198,7 +203,10 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
             cause.downcast_ref::<StoreError>().is_some_and(StoreError::is_temporary)
                 || cause.downcast_ref::<RecordError>().is_some_and(RecordError::is_temporary)
         });
-        Self::new(if temporary { Exit::Unavailable } else { Exit::Failed }, error)
+        let denied = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
+        let denied = denied.map(io::Error::kind).any(|kind| kind == io::ErrorKind::PermissionDenied);
+        let hint = denied.then(|| "check who owns what it names, and its permissions, then run again".to_owned());
+        Self { hint, ..Self::new(if temporary { Exit::Unavailable } else { Exit::Failed }, error) }
     }
 }
 

@@ -88,7 +88,9 @@ pub enum StoreError {
         detail: String,
     },
     /// What should become a blob can't be read. Nothing was stored.
-    #[error("can't read {origin} to store it as {digest}")]
+    #[error(
+        "can't read {origin} to store it as {digest}: nothing was stored, put it right or build the manifest again"
+    )]
     SourceUnreadable {
         /// The file or stream.
         origin: String,

@@ -4,12 +4,12 @@
 
 use std::collections::BTreeMap;
 
-use manifest_schema::deployment::DeploymentRecord;
+use manifest_schema::deployment::{DeploymentRecord, StepOutcome};
 use manifest_schema::gates::VerifiedManifest;
 use manifest_schema::gateway::{DeploymentFiles, JobStatus};
-use manifest_schema::job::{Event, Happening, Job};
+use manifest_schema::job::{Event, Happening, Job, JobId, JobOutcome, StepState};
 use manifest_schema::manifest::BuildManifest;
-use manifest_schema::statement::{self, Decision, Verified, subject};
+use manifest_schema::statement::{self, Decision, Outcome, Verified, subject};
 use manifest_schema::storage::{AttestationKind, Key};
 use manifest_schema::trust::{PinnedRoots, SignedPolicy, TrustPolicy, TrustedPolicy};
 use manifest_schema::{Digest, Document as _};
@@ -41,11 +41,24 @@ pub(crate) struct Check {
 }
 
 impl Checked {
+    /// A deployment whose job's events don't add up.
+    pub(crate) fn broken(sequence: u64, problem: String) -> Self {
+        Self { sequence, checks: vec![Check { name: CHAIN, problem: Some(problem) }] }
+    }
+
+    /// A deployment that its job tells of, and whose record is gone.
+    pub(crate) fn gone(sequence: u64, job: JobId) -> Self {
+        let problem = Some(format!("job {job} wrote it, and it is gone"));
+        Self { sequence, checks: vec![Check { name: "the record is there", problem }] }
+    }
+
     /// Whether nothing is wrong.
     pub(crate) fn is_sound(&self) -> bool {
         self.checks.iter().all(|check| check.problem.is_none())
     }
 }
+
+const CHAIN: &str = "the job's events are an unbroken chain";
 
 /// Everything that one deployment is checked against.
 pub(crate) struct Auditor<'a> {
@@ -75,7 +88,10 @@ impl Auditor<'_> {
         };
         add("numbered without a gap", numbered(record, before));
         let chain = chain(apply);
-        add("the job's events are an unbroken chain", chain.clone().map(drop));
+        add(CHAIN, chain.as_ref().map(drop).map_err(Clone::clone));
+        if let Ok(job) = &chain {
+            add("the record says what the events say", same_story(job, record));
+        }
         let policy = self.policy_of(&apply.events);
         add("the trust policy in force then is signed by the roots", policy.clone().map(drop));
         if let Ok(policy) = policy {
@@ -211,6 +227,48 @@ fn chain(apply: &JobStatus) -> Result<Job, String> {
     match job.ended() {
         Some(_) => Ok(job),
         None => Err("the job has not ended".to_owned()),
+    }
+}
+
+/// The events after the last side effect are held by nothing that comes later: the signed record must say the same.
+fn same_story(job: &Job, record: &DeploymentRecord) -> Result<(), String> {
+    let ended = job.ended().map(|(outcome, _)| outcome);
+    let fits = match job.recorded() {
+        Some((sequence, outcome)) => {
+            (sequence, outcome) == (record.sequence, record.outcome) && ended == Some(ending(outcome))
+        }
+        // The worker died, or could not write: its successor recorded that, or found the record written already.
+        None => {
+            record.outcome == Outcome::Interrupted
+                || matches!(ended, Some(JobOutcome::Interrupted | JobOutcome::Failed))
+        }
+    };
+    if !fits {
+        let ended = ended.map_or_else(|| "goes on".to_owned(), |outcome| format!("ended as {outcome}"));
+        return Err(format!("the job {ended}, but the record says {:?}", record.outcome).to_lowercase());
+    }
+    for (number, step) in (1..).zip(&record.steps) {
+        let told = match job.steps().iter().find(|(begun, _)| *begun == number) {
+            None => StepOutcome::NotBegun,
+            Some((_, StepState::Open)) => StepOutcome::Unknown,
+            Some((_, StepState::Done)) => StepOutcome::Done,
+            Some((_, StepState::Failed(_))) => StepOutcome::Failed,
+        };
+        if told != step.outcome {
+            return Err(format!("step {number} is {:?} in the record, {told:?} in the events", step.outcome));
+        }
+    }
+    Ok(())
+}
+
+/// How a job ends that recorded this.
+fn ending(outcome: Outcome) -> JobOutcome {
+    match outcome {
+        Outcome::Succeeded => JobOutcome::Succeeded,
+        Outcome::Failed => JobOutcome::Failed,
+        Outcome::RolledBack => JobOutcome::RolledBack,
+        Outcome::Cancelled => JobOutcome::Cancelled,
+        Outcome::Interrupted => JobOutcome::Interrupted,
     }
 }
 

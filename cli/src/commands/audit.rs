@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use clap::Subcommand;
 use manifest_schema::deployment::DeploymentRecord;
 use manifest_schema::gateway::{DeploymentFiles, JobStatus};
-use manifest_schema::job::JobId;
+use manifest_schema::job::{Happening, JobId};
 use manifest_schema::names::ProjectName;
 use serde_json::json;
 
@@ -107,13 +107,40 @@ impl Verify {
             let mut checked = Vec::new();
             let mut before: Option<&DeploymentRecord> = None;
             for files in &deployments {
-                let apply = whole(&production, files.record.job).await?;
-                checked.push(auditor.check(files, before, &apply).await?);
+                checked.push(match whole(&production, files.record.job).await {
+                    Ok(apply) => auditor.check(files, before, &apply).await?,
+                    // Events that don't even add up are what is looked for, and no reason to look no further.
+                    Err(failure) if failure.is_refusal() => Checked::broken(files.record.sequence, failure.message()),
+                    Err(failure) => return Err(failure),
+                });
                 before = Some(&files.record);
+            }
+            if checked.iter().all(Checked::is_sound) {
+                checked.extend(gone(&production, &project, &deployments).await?);
             }
             report(context, &deployments, &checked)
         })
     }
+}
+
+/// Deployments that a job's events tell of, but no record does.
+async fn gone(
+    production: &Production,
+    project: &ProjectName,
+    deployments: &[DeploymentFiles],
+) -> Result<Vec<Checked>, Failure> {
+    let mut missing = Vec::new();
+    for line in production.client.jobs().await? {
+        let here = (&line.request.environment, &line.request.project) == (&production.name, project);
+        if here && !deployments.iter().any(|files| files.record.job == line.job) {
+            let events = whole(production, line.job).await?.events;
+            let sequence = events.iter().find_map(|event| {
+                if let Happening::Recorded { sequence, .. } = event.event { Some(sequence) } else { None }
+            });
+            missing.extend(sequence.map(|sequence| Checked::gone(sequence, line.job)));
+        }
+    }
+    Ok(missing)
 }
 
 /// A job with all its events.
@@ -136,16 +163,13 @@ fn report(context: &Context, deployments: &[DeploymentFiles], checked: &[Checked
     } else {
         let paint = context.out.paint_out();
         let mut text = String::new();
-        for (files, one) in deployments.iter().zip(checked) {
-            let record = &files.record;
-            let _ = writeln!(
-                text,
-                "deployment {}: build {} {} at {}",
-                record.sequence,
-                record.build,
-                outcome_text(record.outcome),
-                record.finished_at.whole_seconds()
-            );
+        for one in checked {
+            let record = deployments.iter().map(|files| &files.record).find(|record| record.sequence == one.sequence);
+            let told = record.map_or_else(String::new, |record| {
+                let (outcome, at) = (outcome_text(record.outcome), record.finished_at.whole_seconds());
+                format!(": build {} {outcome} at {at}", record.build)
+            });
+            let _ = writeln!(text, "deployment {}{told}", one.sequence);
             for check in &one.checks {
                 let _ = match &check.problem {
                     None => writeln!(text, "  {}  {}", paint.green("ok     "), check.name),

@@ -22,17 +22,18 @@ impl Gateway {
         let applying = lease::holder(&self.sides.production, environment, project).await?;
         let mut budget = Budget::new();
         let mut found = Vec::new();
-        let mut last = after;
-        // Records are numbered without a gap.
-        while let Some(sequence) = last.checked_add(1) {
+        // By their keys, not by counting: a record that is gone must not hide those after it.
+        let past = Key::Deployed(environment.clone(), project.clone(), after).to_string();
+        let prefix = prefix::deployed(environment, project);
+        let listed = self.sides.production.list(&prefix, Some(&past), MOST_ENTRIES + 1).await?;
+        for sequence in listed.iter().filter_map(|entry| Key::number_of(&entry.key)) {
             let record = deployments::get(&self.sides.production, environment, project, sequence).await?;
-            let Some(record) = record else { break };
+            let Some(record) = record else { continue };
             let files = self.deployment_files(record).await?;
             if found.len() == MOST_ENTRIES || !budget.take(&files) {
                 return Ok(Answer::Deployed { deployments: found, more: true, applying });
             }
             found.push(files);
-            last = sequence;
         }
         Ok(Answer::Deployed { deployments: found, more: false, applying })
     }

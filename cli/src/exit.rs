@@ -195,18 +195,23 @@ fn causes(error: &anyhow::Error) -> Vec<String> {
     messages
 }
 
-/// Any error is exit code 1, except those of a store that may work again by itself.
+/// Any error is exit code 1, except those of a store that may work again by itself, and of one that was tampered with.
 impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
         let error = error.into();
-        let temporary = error.chain().any(|cause| {
-            cause.downcast_ref::<StoreError>().is_some_and(StoreError::is_temporary)
-                || cause.downcast_ref::<RecordError>().is_some_and(RecordError::is_temporary)
-        });
-        let denied = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
-        let denied = denied.map(io::Error::kind).any(|kind| kind == io::ErrorKind::PermissionDenied);
+        let records = || error.chain().filter_map(|cause| cause.downcast_ref::<RecordError>());
+        let stores = || error.chain().filter_map(|cause| cause.downcast_ref::<StoreError>());
+        let mut systems = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
+        if records().any(RecordError::is_about_content) {
+            let hint = "what is stored there never changes: find out who changed it, and put it back";
+            return Self::new(Exit::Refused, error).hint(hint);
+        }
+        if records().any(RecordError::is_temporary) || stores().any(StoreError::is_temporary) {
+            return Self::new(Exit::Unavailable, error);
+        }
+        let denied = systems.any(|cause| cause.kind() == io::ErrorKind::PermissionDenied);
         let hint = denied.then(|| "check who owns what it names, and its permissions, then run again".to_owned());
-        Self { hint, ..Self::new(if temporary { Exit::Unavailable } else { Exit::Failed }, error) }
+        Self { hint, ..Self::new(Exit::Failed, error) }
     }
 }
 

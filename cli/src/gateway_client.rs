@@ -13,7 +13,7 @@ use manifest_schema::gateway::{
 use manifest_schema::job::{JobId, LaunchRequest};
 use manifest_schema::names::{EnvironmentName, ProjectName};
 use manifest_schema::{Document, Timestamp};
-use records::{Ambient, RecordError};
+use records::Ambient;
 
 use crate::exit::{Exit, Failure};
 
@@ -156,18 +156,11 @@ impl GatewayClient {
 }
 
 fn failure(error: GatewayError) -> Failure {
-    let damaged = matches!(&error, GatewayError::Record(RecordError::Journal(_) | RecordError::Document { .. }));
-    let exit = match (damaged, error.is_temporary()) {
-        (true, _) => Exit::Refused,
-        (false, true) => Exit::Unavailable,
-        (false, false) => Exit::Failed,
-    };
-    let failure = Failure::new(exit, error);
-    if damaged {
-        failure.hint("nothing in the production store ever changes: find out who changed this")
-    } else {
-        failure
+    if let GatewayError::Record(error) = error {
+        return error.into();
     }
+    let exit = if error.is_temporary() { Exit::Unavailable } else { Exit::Failed };
+    Failure::new(exit, error)
 }
 
 fn unknown(job: JobId) -> Failure {

@@ -26,7 +26,8 @@ pub async fn list(artifacts: &Store, manifest: Digest, kind: AttestationKind) ->
         let missing = || RecordError::Missing(entry.key.clone());
         let key = key_of(manifest, kind, &entry.key).ok_or_else(missing)?;
         let bytes = artifacts.get(&key, MAX_ENVELOPE).await?.ok_or_else(missing)?.bytes;
-        if key_for(manifest, kind, &bytes)?.to_string() != entry.key {
+        // Only envelopes are stored, so what is none was altered as well.
+        if key_for(manifest, kind, &bytes).ok().map(|key| key.to_string()).as_ref() != Some(&entry.key) {
             return Err(RecordError::Altered(entry.key));
         }
         envelopes.push(bytes);

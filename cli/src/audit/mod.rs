@@ -41,9 +41,9 @@ pub(crate) struct Check {
 }
 
 impl Checked {
-    /// A deployment whose job's events don't add up.
+    /// A deployment of which something can't even be read.
     pub(crate) fn broken(sequence: u64, problem: String) -> Self {
-        Self { sequence, checks: vec![Check { name: CHAIN, problem: Some(problem) }] }
+        Self { sequence, checks: vec![Check { name: "what it rests on is as it was stored", problem: Some(problem) }] }
     }
 
     /// A deployment that its job tells of, and whose record is gone.
@@ -57,8 +57,6 @@ impl Checked {
         self.checks.iter().all(|check| check.problem.is_none())
     }
 }
-
-const CHAIN: &str = "the job's events are an unbroken chain";
 
 /// Everything that one deployment is checked against.
 pub(crate) struct Auditor<'a> {
@@ -88,7 +86,7 @@ impl Auditor<'_> {
         };
         add("numbered without a gap", numbered(record, before));
         let chain = chain(apply);
-        add(CHAIN, chain.as_ref().map(drop).map_err(Clone::clone));
+        add("the job's events are an unbroken chain", chain.as_ref().map(drop).map_err(Clone::clone));
         if let Ok(job) = &chain {
             add("the record says what the events say", same_story(job, record));
         }

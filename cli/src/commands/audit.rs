@@ -107,9 +107,13 @@ impl Verify {
             let mut checked = Vec::new();
             let mut before: Option<&DeploymentRecord> = None;
             for files in &deployments {
-                checked.push(match whole(&production, files.record.job).await {
-                    Ok(apply) => auditor.check(files, before, &apply).await?,
-                    // Events that don't even add up are what is looked for, and no reason to look no further.
+                let check = async {
+                    let apply = whole(&production, files.record.job).await?;
+                    auditor.check(files, before, &apply).await
+                };
+                checked.push(match check.await {
+                    Ok(checked) => checked,
+                    // What doesn't even add up is what is looked for, and no reason to look no further.
                     Err(failure) if failure.is_refusal() => Checked::broken(files.record.sequence, failure.message()),
                     Err(failure) => return Err(failure),
                 });

@@ -60,8 +60,10 @@ impl Run {
         assert_eq!(errors, 1, "one clear message:\n{}", self.all());
         let hints: Vec<_> = self.stderr.lines().filter(|line| line.starts_with("  hint: ")).collect();
         // What a store says holds its advice after a colon.
-        let advice =
-            hints.len() == 1 || ["check ", "run ", "again", "let `airlock"].iter().any(|a| self.stderr.contains(a));
+        let advice = hints.len() == 1
+            || ["again", "build it", "check the", "give its", "let `airlock", "name a ", "name the "]
+                .iter()
+                .any(|a| self.stderr.contains(a));
         assert!(advice, "no next step:\n{}", self.all());
         assert!(!self.stderr.contains("panicked"), "{}", self.all());
         texts.iter().fold(self, |run, text| run.says(text))

@@ -33,21 +33,20 @@ impl Scratch {
         fs::write(self.outside("door-open"), "").unwrap();
     }
 
-    /// Makes the next apply take a while in Terraform itself, without a provider: one resource after the other, each
-    /// with an argument that takes about a second to compute and is known only at apply.
+    /// Makes the next apply take a while in Terraform itself, without a provider: one resource after the other, from
+    /// `first` to `last`, each with an argument that takes most of a second to compute and is known only at apply.
     pub fn slow_infrastructure(&self) {
-        let slow = r#"
-resource "terraform_data" "first" {
-  input = bcrypt("first", 12)
-}
-resource "terraform_data" "second" {
-  input = bcrypt(substr(terraform_data.first.output, 0, 20), 14)
-}
-resource "terraform_data" "third" {
-  input = bcrypt(substr(terraform_data.second.output, 0, 20), 12)
-}
-"#;
-        self.write("infra/slow.tf", slow);
+        let mut text = String::new();
+        let mut before = "\"seed\"".to_owned();
+        for name in ["first", "second", "third", "fourth", "fifth", "last"] {
+            // Salted: each plan would change it again, if changes were not ignored.
+            text.push_str(&format!(
+                "resource \"terraform_data\" \"{name}\" {{\n  input = bcrypt({before}, 12)\n  lifecycle {{\n    \
+                 ignore_changes = [input]\n  }}\n}}\n"
+            ));
+            before = format!("substr(terraform_data.{name}.output, 0, 20)");
+        }
+        self.write("infra/slow.tf", text);
         self.commit("Take it slowly");
     }
 

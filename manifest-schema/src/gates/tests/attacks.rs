@@ -311,6 +311,7 @@ fn threat_16_an_approval_is_worth_one_plan() {
     let old = LaunchRequest::from_bytes(&first.request).unwrap();
     let mut request = LaunchRequest::from_bytes(&second.request).unwrap();
     request.approvals = old.approvals;
+    request.key = request.fingerprint().hex();
     second.request = request.to_bytes();
     second.approvals = first.approvals;
     assert_eq!(codes(&second), [Code::ApprovalMissing, Code::ApprovalMismatch]);

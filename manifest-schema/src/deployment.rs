@@ -248,7 +248,7 @@ mod tests {
         }
     }
 
-    /// FIELD-NOTES threat 1: what may be live counts as live, whichever way the deploy was going.
+    /// Threat model, row 1: what may be live counts as live, whichever way the deploy was going.
     #[test]
     fn what_may_be_live_counts_as_live() {
         let names = ["a", "b", "c"].map(str::to_owned);

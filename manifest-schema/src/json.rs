@@ -215,7 +215,7 @@ mod tests {
         const LIMIT: usize = 200;
     }
 
-    /// The shapes of JSONTestSuite and FIELD-NOTES threat 11 in which parsers differ.
+    /// The shapes of JSONTestSuite and Threat model, row 11 in which parsers differ.
     #[test]
     fn json_differentials_are_refused() {
         let good = r#"{"schema":"airlock/probe/v1","count":1,"labels":{"a":"b"}}"#;

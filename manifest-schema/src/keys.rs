@@ -286,7 +286,7 @@ pub(crate) mod tests {
         assert_eq!(key.id().to_string(), "SHA256:JLwYelUy8Gic2FaAFwMPiiamReWISgHEOdCpC4aj3KY");
     }
 
-    /// FIELD-NOTES threat 12: a small-order key verifies almost anything.
+    /// Threat model, row 12: a small-order key verifies almost anything.
     #[test]
     fn weak_keys_are_refused() {
         for weak in ["00".repeat(32), format!("01{}", "00".repeat(31)), format!("ec{}7f", "ff".repeat(30))] {
@@ -295,7 +295,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// FIELD-NOTES threat 13: signing with one key's secret and another's public half leaks the secret.
+    /// Threat model, row 13: signing with one key's secret and another's public half leaks the secret.
     #[test]
     fn a_foreign_public_half_is_refused() {
         let foreign = KeypairBytes {

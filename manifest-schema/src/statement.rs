@@ -221,7 +221,7 @@ mod tests {
         assert!(matches!(refused, Err(EnvelopeError::Untrusted(_))), "{refused:?}");
     }
 
-    /// FIELD-NOTES threat 8: a statement of one type is never read as another.
+    /// Threat model, row 8: a statement of one type is never read as another.
     #[test]
     fn one_type_is_not_another() {
         let signed = build().sign(&key(1)).unwrap();

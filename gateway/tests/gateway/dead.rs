@@ -1,4 +1,4 @@
-//! A job is closed for its worker only when that worker is provably dead: FIELD-NOTES threat 29.
+//! A job is closed for its worker only when that worker is provably dead: Threat model, row 29.
 
 use manifest_schema::Code;
 use manifest_schema::job::{Happening, JobOutcome, Phase, TaskId, WriterKind};

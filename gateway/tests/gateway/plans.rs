@@ -36,7 +36,7 @@ async fn a_plan_is_spent_when_something_else_was_deployed() {
     assert!(spent.contains("starts from deployment 0; the latest is 1"), "{spent}");
 }
 
-/// FIELD-NOTES threat 16: but a job that changed nothing leaves the plan to the next.
+/// Threat model, row 16: but a job that changed nothing leaves the plan to the next.
 #[tokio::test]
 async fn a_plan_is_spent_once_a_job_began_a_step_of_it() {
     let world = World::new().await;

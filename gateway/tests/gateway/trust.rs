@@ -66,7 +66,7 @@ async fn a_first_version_by_other_roots_than_the_pinned_ones_is_no_policy() {
     assert_eq!(in_force(&world).await, [0; 0]);
 }
 
-/// FIELD-NOTES: who writes to the artifacts store can take versions away there, but production goes on with its own.
+/// Threat model, row 14: who writes to the artifacts store can take versions away there, but production goes on with its own.
 #[tokio::test]
 async fn it_never_goes_back_to_an_older_version() {
     let world = World::new().await;

@@ -96,7 +96,7 @@ fn mutations_that_change_nothing() {
     }
 }
 
-/// Changes after which nothing may be believed. FIELD-NOTES threats 6, 7, 9 and 12.
+/// Changes after which nothing may be believed. Threat model, rows 6, 7, 9 and 12.
 #[test]
 fn mutations_that_end_in_a_refusal() {
     fn sig(envelope: &mut Value, change: impl Fn(&mut Vec<u8>)) {
@@ -224,7 +224,7 @@ fn what_is_no_envelope_is_an_error() {
     assert!(verify(text.as_bytes(), &[]).is_err(), "no keys accept nothing");
 }
 
-/// FIELD-NOTES threat 9: a torn file is an error at every length.
+/// Threat model, row 9: a torn file is an error at every length.
 #[test]
 fn an_envelope_cut_at_any_byte_is_an_error() {
     let bytes = sign(PAYLOAD, &key(1)).unwrap();

@@ -205,7 +205,7 @@ fn inconsistent_manifests_are_refused() {
     }
 }
 
-/// FIELD-NOTES threats 11 and 18, in the manifest's own words.
+/// Threat model, rows 11 and 18, in the manifest's own words.
 #[test]
 fn malformed_manifests_are_refused() {
     let text = String::from_utf8(build(7).to_bytes()).unwrap();
@@ -355,7 +355,7 @@ proptest! {
         prop_assert_eq!(read(&manifest).unwrap(), manifest);
     }
 
-    /// FIELD-NOTES threat 9: whatever the bytes, reading ends in a value or an error.
+    /// Threat model, row 9: whatever the bytes, reading ends in a value or an error.
     #[test]
     fn reading_never_panics(manifest in manifests(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
         let mut bytes = manifest.to_bytes();

@@ -1,4 +1,4 @@
-//! FIELD-NOTES threat 11: every document of ours refuses an unknown and a repeated field, in every object within it.
+//! Threat model, row 11: every document of ours refuses an unknown and a repeated field, in every object within it.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;

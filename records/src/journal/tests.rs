@@ -91,7 +91,7 @@ async fn the_request_of_another_job_is_refused() {
     assert!(matches!(refused, Err(RecordError::Altered(_))), "{refused:?}");
 }
 
-/// FIELD-NOTES threat 41.
+/// Threat model, row 41.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_64_that_append_at_once_every_event_lands_exactly_once() {
     let desk = Desk::requested().await;
@@ -126,7 +126,7 @@ async fn of_many_that_append_under_a_condition_one_does() {
     assert_eq!((won, desk.open(WriterKind::Gateway).await.events().len()), (1, 1));
 }
 
-/// FIELD-NOTES threat 30.
+/// Threat model, row 30.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_many_workers_one_keeps_the_job() {
     let desk = Desk::requested().await;
@@ -173,7 +173,7 @@ async fn the_gateway_and_the_worker_write_past_each_other() {
     assert_eq!(gateway.job(), worker.job());
 }
 
-/// FIELD-NOTES threat 41: the event was stored, but its writer never heard so and tries again.
+/// Threat model, row 41: the event was stored, but its writer never heard so and tries again.
 #[tokio::test]
 async fn a_writer_knows_its_own_event_when_the_response_was_lost() {
     for between in [false, true] {

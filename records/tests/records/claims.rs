@@ -1,4 +1,4 @@
-//! A plan is applied once: FIELD-NOTES threat 16.
+//! A plan is applied once: Threat model, row 16.
 
 use manifest_schema::Digest;
 use manifest_schema::job::Happening;

@@ -1,4 +1,4 @@
-//! One apply at a time: FIELD-NOTES threats 29 and 30.
+//! One apply at a time: Threat model, rows 29 and 30.
 
 use manifest_schema::Digest;
 use manifest_schema::deployment::{Lease, LeaseHolder};

@@ -67,7 +67,7 @@ fn openssl_checks_our_signatures_and_we_check_its() {
     assert_eq!(check(&by_openssl).unwrap().signers(), [key(1).public()]);
 }
 
-/// FIELD-NOTES threat 12. Every vector that must verify does: none of them has a weak key or a small-order R, which
+/// Threat model, row 12. Every vector that must verify does: none of them has a weak key or a small-order R, which
 /// are all that `verify_strict` refuses beyond RFC 8032. Every vector that must not, doesn't.
 #[test]
 fn wycheproof_vectors_verify_as_they_should() {

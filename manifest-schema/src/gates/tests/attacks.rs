@@ -1,4 +1,4 @@
-//! The attacks of FIELD-NOTES §3 that gates 1 to 10 stand against, each under its number.
+//! The attacks of the threat model that gates 1 to 10 stand against, each under its number.
 
 use serde_json::Value;
 

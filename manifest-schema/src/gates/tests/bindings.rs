@@ -1,4 +1,4 @@
-//! FIELD-NOTES threats 3 and 16: what each signed document is bound to, one binding at a time.
+//! Threat model, rows 3 and 16: what each signed document is bound to, one binding at a time.
 
 use super::world::{World, seed, yes};
 use super::*;

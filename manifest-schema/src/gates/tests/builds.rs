@@ -9,7 +9,7 @@ use crate::manifest::tests::report;
 use crate::manifest::{BlobRef, Evidence};
 use crate::trust::EvidenceRule;
 
-/// FIELD-NOTES threat 1: the highest build that is, or may be, live in any step counts.
+/// Threat model, row 1: the highest build that is, or may be, live in any step counts.
 #[test]
 fn a_build_must_not_be_lower_than_what_may_be_live_in_any_step() {
     use StepOutcome::{Done, Failed, NotBegun, Unknown};
@@ -81,7 +81,7 @@ fn a_signed_report_that_is_no_statement_proves_nothing() {
     }
 }
 
-/// FIELD-NOTES threat 39: a builder can name a report, but not sign it for the scanner, and not take another build's.
+/// Threat model, row 39: a builder can name a report, but not sign it for the scanner, and not take another build's.
 #[test]
 fn a_report_that_must_be_signed_is_about_this_build_and_by_its_tool() {
     let artifact = |world: &World| format!(r#"{{"sha256":"{}"}}"#, world.manifest.artifacts[2].digest.hex());

@@ -1,4 +1,4 @@
-//! Every moment that matters, to the second. FIELD-NOTES threat 2.
+//! Every moment that matters, to the second. Threat model, row 2.
 
 use super::world::{World, before, finding, noon, seed, yes};
 use super::*;
@@ -85,7 +85,7 @@ fn a_freeze_holds_from_its_first_second_up_to_its_last() {
     }
 }
 
-/// FIELD-NOTES threat 2: one set of documents, presented every five minutes of four days. Once something has run out,
+/// Threat model, row 2: one set of documents, presented every five minutes of four days. Once something has run out,
 /// nothing makes it valid again.
 #[test]
 fn a_frozen_set_of_documents_runs_out_and_stays_so() {

@@ -1,4 +1,4 @@
-//! DESIGN §6 as one table: every way in which a gate can fail × every action × every lift.
+//! The gates (docs/formats.md) as one table: every way in which a gate can fail × every action × every lift.
 
 use super::world::{Cast, World, before, no, noon, record, revoke, seed, yes};
 use super::*;

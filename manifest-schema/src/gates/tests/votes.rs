@@ -19,7 +19,7 @@ fn with(cast: Cast, edit: fn(&mut crate::statement::Approval)) -> Cast {
     Cast { edit, ..cast }
 }
 
-/// FIELD-NOTES threat 16, and DESIGN §4: a person's no stands until that person takes it back.
+/// Threat model, row 16: a person's no stands until that person takes it back.
 #[test]
 fn a_no_stands_whoever_left_it_out() {
     let elsewhere = Some((Digest::of(b"another manifest"), Digest::of(b"another summary")));
@@ -205,7 +205,7 @@ fn a_bot_of_two_keys_approves_with_both() {
     assert_eq!(codes(&world.case()), []);
 }
 
-/// DESIGN §4: a lift needs every counted approval to carry it.
+/// A lift needs every counted approval to carry it.
 #[test]
 fn one_person_who_did_not_mean_a_rollback_keeps_it_from_happening() {
     let rollback = |cast: Cast| with(cast, |approval| approval.rollback = true);

@@ -312,7 +312,7 @@ fn nobody_writes_the_others_events() {
     }
 }
 
-/// FIELD-NOTES threats 17 and 41: no event can be changed, dropped, doubled or slipped in.
+/// Threat model, rows 17 and 41: no event can be changed, dropped, doubled or slipped in.
 #[test]
 fn a_broken_chain_is_refused() {
     type Break = fn(&mut Event);

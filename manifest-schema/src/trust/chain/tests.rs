@@ -1,4 +1,4 @@
-//! The rotation table (FIELD-NOTES threat 14), and what makes a policy no policy.
+//! The rotation table (Threat model, row 14), and what makes a policy no policy.
 
 use super::*;
 use crate::gates::tests::rules::policy;

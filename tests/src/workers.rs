@@ -1,13 +1,13 @@
 //! The workers, which are no children of the test: found by what their jobs' journals say.
 
 use std::fs::{self, File, OpenOptions};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use manifest_schema::job::TaskId;
 use records::task::{Liveness, liveness};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::{Scratch, wait_until};
+use crate::{PATIENCE, Scratch, wait_until};
 
 impl Scratch {
     /// Sends a signal to a job's worker, if it still is the process that the journal names.
@@ -30,18 +30,23 @@ impl Scratch {
     /// worker that is known was `started`, even if it was quicker than the note of that.
     pub fn kill_worker_after(&self, job: &str, wanted: &str, more: Duration) -> String {
         const SLICE: Duration = Duration::from_micros(400);
+        let begun = Instant::now();
         let task = wait_until("a worker", || self.task(job));
-        wait_until(wanted, || {
+        let mut seen = 0;
+        loop {
             send(&task, Signal::STOP);
-            let story = self.story(job);
-            let over = liveness(&task) == Liveness::Dead;
-            if over || wanted == "started" || story.iter().any(|word| word == wanted) {
-                return Some(());
+            let next = self.event_path(job, seen + 1).exists();
+            if next {
+                seen = self.events(job).len();
             }
+            let reached = wanted == "started" || (next && self.story(job).iter().any(|word| word == wanted));
+            if reached || liveness(&task) == Liveness::Dead {
+                break;
+            }
+            assert!(begun.elapsed() < PATIENCE, "waited in vain: {wanted}");
             send(&task, Signal::CONT);
             std::thread::sleep(SLICE);
-            None
-        });
+        }
         if !more.is_zero() {
             send(&task, Signal::CONT);
             std::thread::sleep(more);

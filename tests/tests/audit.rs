@@ -89,10 +89,12 @@ fn the_end_of_the_events_removed() {
 
 #[test]
 fn a_record_that_was_edited() {
+    let deployed = deployed();
     for (old, new) in [("ada-example", "eve-example"), ("\"done\"", "\"failed\""), ("\"succeeded\"", "\"cancelled\"")] {
-        let deployed = deployed();
         edit(&deployed.record(), old, new);
         deployed.is_found("problem");
+        edit(&deployed.record(), new, old);
+        deployed.scratch.audit();
     }
 }
 
@@ -111,11 +113,14 @@ fn a_record_that_was_removed() {
 
 #[test]
 fn an_envelope_that_was_swapped() {
-    for kind in ["build", "plan", "approval"] {
-        let deployed = deployed();
-        let other = if kind == "plan" { "approval" } else { "plan" };
-        put(&deployed.attestation(kind), fs::read(deployed.attestation(other)).unwrap());
+    let deployed = deployed();
+    for (kind, other) in [("build", "plan"), ("plan", "approval"), ("approval", "build")] {
+        let envelope = deployed.attestation(kind);
+        let own = fs::read(&envelope).unwrap();
+        put(&envelope, fs::read(deployed.attestation(other)).unwrap());
         deployed.is_found("problem");
+        put(&envelope, own);
+        deployed.scratch.audit();
     }
 }
 

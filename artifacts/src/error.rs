@@ -98,7 +98,7 @@ pub enum PackError {
         /// The layout's directory.
         path: PathBuf,
         /// The digest as the descriptor has it.
-        digest: String,
+        digest: manifest_schema::Digest,
         /// Why.
         source: ImageProblem,
     },
@@ -116,9 +116,6 @@ pub enum ImageProblem {
     /// No such blob in `blobs/sha256`.
     #[error("it is missing from blobs/sha256")]
     Missing,
-    /// A digest of another algorithm, or misspelt.
-    #[error("its digest is not sha256 and 64 lower-case hex digits")]
-    NotSha256,
     /// The file has another length than its descriptor says.
     #[error("it has {found} bytes; its descriptor says {declared}")]
     Size {
@@ -171,7 +168,7 @@ pub enum ImageProblem {
     #[error("it is used both as a manifest and as something else")]
     TwoRoles,
     /// No JSON, a repeated key, or not of the right shape.
-    #[error("it can't be read as JSON")]
+    #[error("it can't be read")]
     Json(#[source] serde_json::Error),
     /// Well-formed JSON that is not what it should be.
     #[error("{0}")]

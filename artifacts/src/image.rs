@@ -13,13 +13,10 @@ use manifest_schema::manifest::{Artifact, BlobEntry, BlobRef, Content};
 use manifest_schema::names::ArtifactName;
 
 use crate::error::{ImageProblem, PackError};
-use crate::oci::{self, Descriptor, Document};
+use crate::oci::{self, DOCUMENT_LIMIT, Descriptor, ImageDocument};
 use crate::pack::is_media_type;
 use crate::read::{self, Still};
 use crate::{BlobSource, Origin, Packed, Progress};
-
-/// Most bytes of a manifest or index; the distribution-spec lets registries refuse larger ones.
-const MANIFEST_LIMIT: u64 = 4 << 20;
 
 /// Most manifests on the way from the top to an image: an index of indexes of images.
 const DEPTH_LIMIT: usize = 3;
@@ -62,8 +59,8 @@ pub fn pack_image(name: ArtifactName, path: &Path, progress: Progress<'_>) -> Re
 fn read_document(path: &Path, progress: Progress<'_>) -> Result<Vec<u8>, PackError> {
     let still = Still::open(path)?;
     let size = still.size();
-    if size > MANIFEST_LIMIT {
-        let source = ImageProblem::TooLarge { size, limit: MANIFEST_LIMIT };
+    if size > DOCUMENT_LIMIT {
+        let source = ImageProblem::TooLarge { size, limit: DOCUMENT_LIMIT };
         return Err(PackError::Layout { path: path.to_owned(), source });
     }
     let mut bytes = Vec::new();
@@ -99,11 +96,11 @@ impl Walk<'_> {
         if depth > DEPTH_LIMIT {
             return Err(refuse(ImageProblem::TooDeep { limit: DEPTH_LIMIT }));
         }
-        if !oci::is_document(&descriptor.media_type) {
+        if !ImageDocument::is_media_type(&descriptor.media_type) {
             return Err(refuse(ImageProblem::NotAnImage(descriptor.media_type.clone())));
         }
-        if descriptor.size > MANIFEST_LIMIT {
-            return Err(refuse(ImageProblem::TooLarge { size: descriptor.size, limit: MANIFEST_LIMIT }));
+        if descriptor.size > DOCUMENT_LIMIT {
+            return Err(refuse(ImageProblem::TooLarge { size: descriptor.size, limit: DOCUMENT_LIMIT }));
         }
         let Some(path) = self.add(descriptor, Role::Document)? else { return Ok(()) };
         let still = Still::open(&path)?;
@@ -113,12 +110,12 @@ impl Walk<'_> {
         }
         let mut bytes = Vec::new();
         let found = still.read(self.progress, |piece| bytes.extend_from_slice(piece))?;
-        if found.to_string() != descriptor.digest {
+        if found != descriptor.digest {
             return Err(refuse(ImageProblem::Digest { found }));
         }
-        match oci::read_document(&bytes, &descriptor.media_type).map_err(refuse)? {
-            Document::Index { manifests } => manifests.iter().try_for_each(|next| self.document(next, depth + 1)),
-            Document::Image { config, layers } => {
+        match ImageDocument::from_bytes(&bytes, &descriptor.media_type).map_err(refuse)? {
+            ImageDocument::Index { manifests } => manifests.iter().try_for_each(|next| self.document(next, depth + 1)),
+            ImageDocument::Image { config, layers } => {
                 [&config].into_iter().chain(&layers).try_for_each(|next| self.add(next, Role::Contents).map(|_| ()))
             }
         }
@@ -127,7 +124,7 @@ impl Walk<'_> {
     /// Takes a descriptor into the list unless its digest is there already; returns where its bytes are if it is new.
     fn add(&mut self, descriptor: &Descriptor, role: Role) -> Result<Option<PathBuf>, PackError> {
         let refuse = |source| refusal(self.layout, descriptor, source);
-        let digest: Digest = descriptor.digest.parse().map_err(|_| refuse(ImageProblem::NotSha256))?;
+        let digest = descriptor.digest;
         if !is_media_type(&descriptor.media_type) {
             return Err(refuse(ImageProblem::MediaType(descriptor.media_type.clone())));
         }
@@ -171,11 +168,11 @@ fn verify_contents(layout: &Path, blobs: &[Found], progress: Progress<'_>) -> Re
         } else {
             continue;
         };
-        return Err(PackError::ImageBlob { path: layout.to_owned(), digest: entry.digest.to_string(), source });
+        return Err(PackError::ImageBlob { path: layout.to_owned(), digest: entry.digest, source });
     }
     Ok(())
 }
 
 fn refusal(layout: &Path, descriptor: &Descriptor, source: ImageProblem) -> PackError {
-    PackError::ImageBlob { path: layout.to_owned(), digest: descriptor.digest.clone(), source }
+    PackError::ImageBlob { path: layout.to_owned(), digest: descriptor.digest, source }
 }

@@ -9,6 +9,9 @@
 //! [`BUNDLE_MEDIA_TYPE`], and [`extract_bundle`] takes no other: it knows from the verified manifest which bytes must
 //! come next and compares, so there is no archive parser that could be led to disagree with another one.
 //!
+//! [`ImageDocument`] and [`ImageConfig`] read what an image's documents say; they see bytes only, so whoever calls them
+//! has compared those with a digest.
+//!
 //! Nothing here verifies signatures or talks to a store: who vouches for a file list is decided before and elsewhere.
 
 mod bundle;
@@ -31,6 +34,9 @@ pub use error::{ImageProblem, PackError};
 pub use extract::{EntryProblem, ExtractError, extract_bundle};
 pub use image::pack_image;
 pub use list::ListProblem;
+pub use oci::{
+    DOCUMENT_LIMIT, Descriptor, Healthcheck, History, ImageConfig, ImageDocument, Platform, RootFs, RunConfig,
+};
 pub use pack::{DEFAULT_MEDIA_TYPE, DIRECTORY_MEDIA_TYPE, pack_directory, pack_file};
 
 /// Called with the number of bytes hashed since the last call, from any of several threads.

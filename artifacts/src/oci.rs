@@ -1,38 +1,91 @@
 //! The JSON documents of OCI images (image-spec v1.1): index, image manifest, descriptors.
-//!
-//! Registries and runtimes are written in Go, whose JSON reader matches field names in any case and lets the last of
-//! several win. So a document in which two keys of one object are equal but for case is refused, wherever they are.
-//! Unknown fields are ignored, as the specification demands.
 
-use std::collections::BTreeSet;
+mod config;
+mod json;
+
+use std::collections::BTreeMap;
 use std::fmt;
 
+use manifest_schema::Digest;
 use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
+pub use config::{Healthcheck, History, ImageConfig, RootFs, RunConfig};
+
+use self::json::{Unread, parse};
 use crate::error::ImageProblem;
 
-const IMAGE_MANIFESTS: [&str; 2] =
-    ["application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json"];
+/// Most bytes of a manifest, index or configuration; the distribution-spec lets registries refuse larger manifests.
+pub const DOCUMENT_LIMIT: u64 = 4 << 20;
 
-const IMAGE_INDEXES: [&str; 2] =
-    ["application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"];
+pub(crate) const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+
+const MANIFESTS: [&str; 2] = [OCI_MANIFEST, "application/vnd.docker.distribution.manifest.v2+json"];
+
+const INDEXES: [&str; 2] = [OCI_INDEX, "application/vnd.docker.distribution.manifest.list.v2+json"];
 
 /// Names a blob (image-spec, descriptor.md).
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Descriptor {
-    pub(crate) media_type: String,
-    pub(crate) digest: String,
-    pub(crate) size: u64,
+#[non_exhaustive]
+pub struct Descriptor {
+    /// What the blob is.
+    pub media_type: String,
+    /// SHA-256 of its bytes; no other algorithm is read.
+    pub digest: Digest,
+    /// How many bytes it has.
+    pub size: u64,
+    /// What an image of an index runs on.
+    pub platform: Option<Platform>,
+    /// Anything else that was said about it.
+    #[serde(default, deserialize_with = "json::nullable")]
+    pub annotations: BTreeMap<String, String>,
+    #[serde(flatten)]
+    _unread: Unread,
 }
 
-/// What a document of an image names.
-pub(crate) enum Document {
+/// What an image runs on (image-spec, image-index.md). Written `os/architecture/variant`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[non_exhaustive]
+pub struct Platform {
+    /// Such as `linux`.
+    pub os: String,
+    /// Such as `amd64`.
+    pub architecture: String,
+    /// Such as `v8` of `arm64`.
+    pub variant: Option<String>,
+    /// Such as `10.0.14393.1066`, of Windows.
+    #[serde(rename = "os.version")]
+    pub os_version: Option<String>,
+    #[serde(flatten)]
+    _unread: Unread,
+}
+
+impl fmt::Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.os, self.architecture)?;
+        if let Some(variant) = &self.variant {
+            write!(f, "/{variant}")?;
+        }
+        self.os_version.as_ref().map_or(Ok(()), |version| write!(f, " {version}"))
+    }
+}
+
+/// An image manifest or an image index, OCI's or Docker's: what it names.
+#[derive(Debug)]
+pub enum ImageDocument {
     /// One image (image-spec, manifest.md).
-    Image { config: Descriptor, layers: Vec<Descriptor> },
+    Image {
+        /// The configuration: an [`ImageConfig`] unless the image is something else that travels as one.
+        config: Descriptor,
+        /// From the lowest to the highest.
+        layers: Vec<Descriptor>,
+    },
     /// Several, one for each platform (image-spec, image-index.md).
-    Index { manifests: Vec<Descriptor> },
+    Index {
+        /// In the document's order.
+        manifests: Vec<Descriptor>,
+    },
 }
 
 /// The file `oci-layout` (image-spec, image-layout.md).
@@ -40,6 +93,8 @@ pub(crate) enum Document {
 #[serde(rename_all = "camelCase")]
 struct LayoutMarker {
     image_layout_version: String,
+    #[serde(flatten)]
+    _unread: Unread,
 }
 
 #[derive(Deserialize)]
@@ -50,11 +105,51 @@ struct Fields {
     config: Option<Descriptor>,
     layers: Option<Vec<Descriptor>>,
     manifests: Option<Vec<Descriptor>>,
+    #[serde(flatten)]
+    _unread: Unread,
+}
+
+impl ImageDocument {
+    /// Whether a media type is that of an image manifest or an image index.
+    pub fn is_media_type(media_type: &str) -> bool {
+        MANIFESTS.contains(&media_type) || INDEXES.contains(&media_type)
+    }
+
+    /// Reads a document as what its descriptor says it is. Bytes that could be read as both are refused
+    /// (CVE-2021-41190), and so are those that a reader which ignores case would read otherwise.
+    ///
+    /// # Errors
+    /// When the bytes are more than [`DOCUMENT_LIMIT`] or not such a document, or `media_type` is of neither kind.
+    pub fn from_bytes(bytes: &[u8], media_type: &str) -> Result<Self, ImageProblem> {
+        let shape = |problem: &str| Err(ImageProblem::Shape(problem.to_owned()));
+        if !Self::is_media_type(media_type) {
+            return Err(ImageProblem::NotAnImage(media_type.to_owned()));
+        }
+        let fields: Fields = parse(bytes)?;
+        if fields.schema_version != 2 {
+            return shape("its schemaVersion is not 2");
+        }
+        if let Some(found) = fields.media_type.filter(|found| found != media_type) {
+            return Err(ImageProblem::OtherMediaType { found, declared: media_type.to_owned() });
+        }
+        if INDEXES.contains(&media_type) {
+            return match (fields.manifests, fields.config, fields.layers) {
+                (Some(manifests), None, None) => Ok(Self::Index { manifests }),
+                (None, None, None) => shape("it is to be an image index but has no manifests"),
+                _ => shape("it is to be an image index but has what only image manifests have"),
+            };
+        }
+        match (fields.manifests, fields.config, fields.layers) {
+            (None, Some(config), Some(layers)) => Ok(Self::Image { config, layers }),
+            (None, _, _) => shape("it is to be an image manifest but lacks config or layers"),
+            (Some(_), _, _) => shape("it is to be an image manifest but has what only image indexes have"),
+        }
+    }
 }
 
 /// Checks the file that says that a directory is an image layout.
 pub(crate) fn check_marker(bytes: &[u8]) -> Result<(), ImageProblem> {
-    let LayoutMarker { image_layout_version } = parse(bytes)?;
+    let LayoutMarker { image_layout_version, .. } = parse(bytes)?;
     if image_layout_version == "1.0.0" {
         return Ok(());
     }
@@ -63,9 +158,9 @@ pub(crate) fn check_marker(bytes: &[u8]) -> Result<(), ImageProblem> {
 
 /// Reads `index.json`, which must name one image manifest or image index.
 pub(crate) fn read_top(bytes: &[u8]) -> Result<Descriptor, ImageProblem> {
-    let mut manifests = match read_document(bytes, IMAGE_INDEXES[0])? {
-        Document::Index { manifests } => manifests,
-        Document::Image { .. } => Vec::new(),
+    let mut manifests = match ImageDocument::from_bytes(bytes, OCI_INDEX)? {
+        ImageDocument::Index { manifests } => manifests,
+        ImageDocument::Image { .. } => Vec::new(),
     };
     match (manifests.pop(), manifests.len()) {
         (Some(top), 0) => Ok(top),
@@ -77,96 +172,33 @@ pub(crate) fn read_top(bytes: &[u8]) -> Result<Descriptor, ImageProblem> {
     }
 }
 
-/// Whether a media type is that of an image manifest or an image index.
-pub(crate) fn is_document(media_type: &str) -> bool {
-    IMAGE_MANIFESTS.contains(&media_type) || IMAGE_INDEXES.contains(&media_type)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Reads a document as what its descriptor says it is. Bytes that could be read as both are refused (CVE-2021-41190).
-pub(crate) fn read_document(bytes: &[u8], media_type: &str) -> Result<Document, ImageProblem> {
-    let shape = |problem: &str| Err(ImageProblem::Shape(problem.to_owned()));
-    let fields: Fields = parse(bytes)?;
-    if fields.schema_version != 2 {
-        return shape("its schemaVersion is not 2");
-    }
-    if let Some(found) = fields.media_type.filter(|found| found != media_type) {
-        return Err(ImageProblem::OtherMediaType { found, declared: media_type.to_owned() });
-    }
-    if IMAGE_INDEXES.contains(&media_type) {
-        return match (fields.manifests, fields.config, fields.layers) {
-            (Some(manifests), None, None) => Ok(Document::Index { manifests }),
-            (None, None, None) => shape("it is to be an image index but has no manifests"),
-            _ => shape("it is to be an image index but has what only image manifests have"),
+    #[test]
+    fn an_index_says_what_each_image_runs_on() {
+        let digest = Digest::of(b"");
+        let index = format!(
+            r#"{{"schemaVersion":2,"manifests":[
+                {{"mediaType":"{OCI_MANIFEST}","digest":"{digest}","size":1,"annotations":{{"Os":"any case"}},
+                  "platform":{{"os":"linux","architecture":"arm64","variant":"v8","os.features":[]}}}},
+                {{"mediaType":"{OCI_MANIFEST}","digest":"{digest}","size":1,"annotations":null,"platform":null}}]}}"#
+        );
+        let ImageDocument::Index { manifests } = ImageDocument::from_bytes(index.as_bytes(), OCI_INDEX).unwrap() else {
+            panic!("no index");
         };
-    }
-    match (fields.manifests, fields.config, fields.layers) {
-        (None, Some(config), Some(layers)) => Ok(Document::Image { config, layers }),
-        (None, _, _) => shape("it is to be an image manifest but lacks config or layers"),
-        (Some(_), _, _) => shape("it is to be an image manifest but has what only image indexes have"),
-    }
-}
-
-fn parse<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, ImageProblem> {
-    serde_json::from_slice::<DistinctKeys>(bytes).map_err(ImageProblem::Json)?;
-    serde_json::from_slice(bytes).map_err(ImageProblem::Json)
-}
-
-/// Any JSON in which no object has two keys that Go would take for the same.
-struct DistinctKeys;
-
-impl<'de> Deserialize<'de> for DistinctKeys {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(DistinctKeysVisitor)
-    }
-}
-
-struct DistinctKeysVisitor;
-
-impl<'de> Visitor<'de> for DistinctKeysVisitor {
-    type Value = DistinctKeys;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
+        let platforms: Vec<_> = manifests.iter().map(|one| one.platform.as_ref().map(Platform::to_string)).collect();
+        assert_eq!(platforms, [Some("linux/arm64/v8".to_owned()), None]);
+        assert_eq!(manifests[0].annotations["Os"], "any case");
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<DistinctKeys, A::Error> {
-        let mut seen = BTreeSet::new();
-        while let Some(key) = object.next_key::<String>()? {
-            // Upper case first: it unites the few letters, such as a long s, that lower case alone keeps apart.
-            if !seen.insert(key.to_uppercase().to_lowercase()) {
-                return Err(A::Error::custom(format!("duplicate key {key:?}")));
-            }
-            object.next_value::<DistinctKeys>()?;
+    #[test]
+    fn a_field_in_another_case_is_not_overlooked() {
+        let index = |more: &str| format!(r#"{{"schemaVersion":2,"manifests":[]{more}}}"#);
+        for (more, fine) in [("", true), (r#","x":1"#, true), (r#","Layers":[]"#, false), (r#","layerſ":[]"#, false)] {
+            let read = ImageDocument::from_bytes(index(more).as_bytes(), OCI_INDEX);
+            assert_eq!(read.is_ok(), fine, "{more}");
         }
-        Ok(DistinctKeys)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<DistinctKeys, A::Error> {
-        while array.next_element::<DistinctKeys>()?.is_some() {}
-        Ok(DistinctKeys)
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<DistinctKeys, E> {
-        Ok(DistinctKeys)
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<DistinctKeys, E> {
-        Ok(DistinctKeys)
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<DistinctKeys, E> {
-        Ok(DistinctKeys)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<DistinctKeys, E> {
-        Ok(DistinctKeys)
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<DistinctKeys, E> {
-        Ok(DistinctKeys)
-    }
-
-    fn visit_unit<E>(self) -> Result<DistinctKeys, E> {
-        Ok(DistinctKeys)
     }
 }

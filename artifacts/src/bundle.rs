@@ -15,14 +15,14 @@
 use std::path::Path;
 
 use manifest_schema::Digest;
-use manifest_schema::manifest::{Artifact, BlobRef, Content, FileEntry, FileMode};
+use manifest_schema::manifest::{Artifact, BlobRef, Content, FileEntry, FileMode, check_tree};
 use manifest_schema::names::{ArtifactName, RelativePath};
 use tar::{EntryType, Header};
 
 use crate::error::PackError;
 use crate::read::{Still, expect_file};
 use crate::walk::Tree;
-use crate::{BlobSource, Origin, Packed, Progress, list};
+use crate::{BlobSource, Origin, Packed, Progress};
 
 /// The media type of Terraform bundles; it stands for exactly one encoding, described in this crate's `bundle` module.
 pub const BUNDLE_MEDIA_TYPE: &str = "application/vnd.airlock.terraform.bundle.v1+tar";
@@ -60,6 +60,10 @@ impl Default for BundleLimits {
 pub fn pack_terraform(name: ArtifactName, path: &Path, progress: Progress<'_>) -> Result<Packed, PackError> {
     let limits = BundleLimits::default();
     let tree = Tree::list(path, is_left_out)?;
+    if let Some(link) = tree.links.first() {
+        let expected = "a file or a directory";
+        return Err(PackError::Kind { path: path.join(link.path.as_str()), found: "a symbolic link", expected });
+    }
     if tree.files.len() > limits.files {
         return Err(PackError::TooMany { path: path.to_owned(), limit: limits.files });
     }
@@ -86,7 +90,7 @@ pub fn pack_terraform(name: ArtifactName, path: &Path, progress: Progress<'_>) -
     }
     archive.extend(END);
     tree.expect_unchanged()?;
-    list::check(&files).map_err(|source| PackError::List { path: path.to_owned(), source })?;
+    check_tree(&files, &[]).map_err(|source| PackError::List { path: path.to_owned(), source })?;
 
     let blob = BlobRef::of(&archive);
     let media_type = BUNDLE_MEDIA_TYPE.to_owned();

@@ -3,9 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use manifest_schema::manifest::TreeProblem;
 use manifest_schema::names::NameError;
-
-use crate::list::ListProblem;
 
 /// Files that can't become an artifact.
 #[derive(Debug, thiserror::Error)]
@@ -35,7 +34,7 @@ pub enum PackError {
         path: PathBuf,
     },
     /// A name that is not UTF-8, so that two machines could read it differently.
-    #[error("the name of {} is not UTF-8", path.display())]
+    #[error("the name of {}, or what it links to, is not UTF-8", path.display())]
     NotUtf8 {
         /// The file or directory, with replacement characters when displayed.
         path: PathBuf,
@@ -79,7 +78,7 @@ pub enum PackError {
         /// The directory.
         path: PathBuf,
         /// Which paths, and why.
-        source: ListProblem,
+        source: TreeProblem,
     },
     /// Text that is no media type.
     #[error("{0:?} is not a media type: expected type/subtype, as in RFC 6838")]
@@ -107,6 +106,10 @@ pub enum PackError {
 impl PackError {
     pub(crate) fn read(path: &Path) -> impl FnOnce(io::Error) -> Self + '_ {
         move |source| Self::Read { path: path.to_owned(), source }
+    }
+
+    pub(crate) fn name(path: &Path) -> impl FnOnce(NameError) -> Self + '_ {
+        move |source| Self::Name { path: path.to_owned(), source }
     }
 }
 

@@ -11,18 +11,17 @@ use std::io::{self, Read, Write as _};
 use cap_std::fs::{Dir, DirBuilder, DirBuilderExt as _, OpenOptions, OpenOptionsExt as _};
 use manifest_schema::Digest;
 use manifest_schema::digest::Hasher;
-use manifest_schema::manifest::{FileEntry, FileMode};
+use manifest_schema::manifest::{FileEntry, FileMode, TreeProblem, check_tree};
 use tar::Header;
 
 use crate::bundle::{BLOCK, BundleLimits, END, entry_size, header};
-use crate::list::{self, ListProblem};
 
 /// A bundle that is refused, or could not be read or written. Files may have been written already: none may be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ExtractError {
     /// The list itself can't be a tree.
     #[error("the bundle's file list is refused")]
-    List(#[source] ListProblem),
+    List(#[source] TreeProblem),
     /// More files than the limit.
     #[error("the bundle lists {found} files; at most {limit} are extracted")]
     TooMany {
@@ -135,7 +134,7 @@ pub fn extract_bundle(
     limits: BundleLimits,
 ) -> Result<(), ExtractError> {
     check_limits(files, limits)?;
-    list::check(files).map_err(ExtractError::List)?;
+    check_tree(files, &[]).map_err(ExtractError::List)?;
     let write_error = |source| ExtractError::Write { path: ".".to_owned(), source };
     if into.entries().map_err(write_error)?.next().is_some() {
         return Err(ExtractError::NotEmpty);

@@ -3,7 +3,8 @@
 //! Packing (CI) reads files, a Terraform directory or an OCI image layout and returns the manifest's [`Artifact`]
 //! together with where the bytes of each blob are. The same files give the same artifact on any machine, whatever
 //! their times, owners, umask or the order in which they were made. A file that changes while it is read is refused,
-//! and so is anything but regular files and directories: what is recorded is exactly what was there.
+//! and so is anything but regular files, directories and, in directories, links inside: what is recorded is exactly
+//! what was there.
 //!
 //! Extraction (the worker, gate 12) goes the other way for Terraform bundles. A bundle has exactly one encoding, see
 //! [`BUNDLE_MEDIA_TYPE`], and [`extract_bundle`] takes no other: it knows from the verified manifest which bytes must
@@ -18,7 +19,6 @@ mod bundle;
 mod error;
 mod extract;
 mod image;
-mod list;
 mod oci;
 mod pack;
 mod read;
@@ -33,7 +33,6 @@ pub use bundle::{BUNDLE_MEDIA_TYPE, BundleLimits, pack_terraform};
 pub use error::{ImageProblem, PackError};
 pub use extract::{EntryProblem, ExtractError, extract_bundle};
 pub use image::pack_image;
-pub use list::ListProblem;
 pub use oci::{
     DOCUMENT_LIMIT, Descriptor, Healthcheck, History, ImageConfig, ImageDocument, Platform, RootFs, RunConfig,
 };

@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use manifest_schema::manifest::{Artifact, Content, FileEntry, tree_digest};
+use manifest_schema::manifest::{Artifact, Content, FileEntry, check_tree, tree_digest};
 use manifest_schema::names::ArtifactName;
 
 use crate::error::PackError;
 use crate::walk::Tree;
-use crate::{BlobSource, Origin, Packed, Progress, list, read};
+use crate::{BlobSource, Origin, Packed, Progress, read};
 
 /// The media type of a file artifact for which none is given.
 pub const DEFAULT_MEDIA_TYPE: &str = "application/octet-stream";
@@ -36,11 +36,12 @@ pub fn pack_file(
 }
 
 /// Packs every file below a directory, hidden ones included, as one blob each. Of a file's mode only the owner's
-/// execute bit counts; empty directories do not.
+/// execute bit counts; empty directories do not. Symbolic links are kept as links, and not followed, if they lead from
+/// one place inside to another.
 ///
 /// # Errors
-/// When something can't be read, is neither a regular file nor a directory (links are not followed, `path` included)
-/// or changes meanwhile; when a name is not UTF-8 or two differ only in case; and when there is no file at all.
+/// When something can't be read, is no regular file, directory or link to a place inside (`path` itself is no link), or
+/// changes meanwhile; when a name is not UTF-8 or two differ only in case; and when there is no file at all.
 pub fn pack_directory(name: ArtifactName, path: &Path, progress: Progress<'_>) -> Result<Packed, PackError> {
     let tree = Tree::list(path, |_| false)?;
     let paths: Vec<PathBuf> = tree.files.iter().map(|(_, path)| path.clone()).collect();
@@ -54,13 +55,14 @@ pub fn pack_directory(name: ArtifactName, path: &Path, progress: Progress<'_>) -
         files.push(FileEntry { path: inside, mode: hashed.mode, digest: blob.digest, size: blob.size });
         sources.push(BlobSource { blob, origin: Origin::File(path) });
     }
-    list::check(&files).map_err(|source| PackError::List { path: path.to_owned(), source })?;
+    let links = tree.links;
+    check_tree(&files, &links).map_err(|source| PackError::List { path: path.to_owned(), source })?;
     let artifact = Artifact {
         name,
         media_type: DIRECTORY_MEDIA_TYPE.to_owned(),
-        digest: tree_digest(&files),
+        digest: tree_digest(&files, &links),
         size: files.iter().map(|file| file.size).sum(),
-        content: Content::Directory(files),
+        content: Content::Directory { files, links },
     };
     Ok(Packed::new(artifact, sources))
 }

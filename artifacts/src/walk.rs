@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use manifest_schema::names::RelativePath;
+use manifest_schema::manifest::{LinkEntry, TreeProblem};
+use manifest_schema::names::{LinkTarget, RelativePath};
 
 use crate::error::PackError;
 use crate::read::{Stamp, kind};
@@ -11,9 +12,10 @@ use crate::read::{Stamp, kind};
 /// Most files of one artifact; a build manifest reads no more either.
 const MOST_FILES: usize = 1_000_000;
 
-/// The files below a directory, sorted by the bytes of their paths inside it.
+/// The files and symbolic links below a directory, sorted by the bytes of their paths inside it.
 pub(crate) struct Tree {
     pub(crate) files: Vec<(RelativePath, PathBuf)>,
+    pub(crate) links: Vec<LinkEntry>,
     directories: Vec<(PathBuf, Stamp)>,
 }
 
@@ -21,7 +23,7 @@ impl Tree {
     /// Lists everything below `root` for which `skip`, asked with the last part of the path, says no. Directories
     /// count only for the files in them.
     pub(crate) fn list(root: &Path, skip: impl Fn(&str) -> bool) -> Result<Self, PackError> {
-        let mut tree = Self { files: Vec::new(), directories: Vec::new() };
+        let mut tree = Self { files: Vec::new(), links: Vec::new(), directories: Vec::new() };
         let mut open = vec![(String::new(), root.to_owned())];
         while let Some((prefix, directory)) = open.pop() {
             tree.directories.push((directory.clone(), stamp(&directory)?));
@@ -38,15 +40,15 @@ impl Tree {
                 if found.is_dir() {
                     open.push((format!("{inside}/"), path));
                 } else if found.is_file() {
-                    match RelativePath::new(inside) {
-                        Ok(inside) => tree.files.push((inside, path)),
-                        Err(source) => return Err(PackError::Name { path, source }),
-                    }
+                    let inside = RelativePath::new(inside).map_err(PackError::name(&path))?;
+                    tree.files.push((inside, path));
+                } else if found.is_symlink() {
+                    tree.links.push(read_link(inside, &path)?);
                 } else {
                     return Err(PackError::Kind { path, found: kind(found), expected: "a file or a directory" });
                 }
             }
-            if tree.files.len() > MOST_FILES {
+            if tree.files.len() + tree.links.len() > MOST_FILES {
                 return Err(PackError::TooMany { path: root.to_owned(), limit: MOST_FILES });
             }
         }
@@ -54,10 +56,11 @@ impl Tree {
             return Err(PackError::Empty { path: root.to_owned() });
         }
         tree.files.sort();
+        tree.links.sort();
         Ok(tree)
     }
 
-    /// Whether no file appeared in, or left, any of the directories since they were listed.
+    /// Whether no file or link appeared in, left, or was replaced in any of the directories since they were listed.
     pub(crate) fn expect_unchanged(&self) -> Result<(), PackError> {
         for (path, before) in &self.directories {
             if stamp(path)? != *before {
@@ -66,6 +69,18 @@ impl Tree {
         }
         Ok(())
     }
+}
+
+fn read_link(inside: String, path: &Path) -> Result<LinkEntry, PackError> {
+    let target = fs::read_link(path).map_err(PackError::read(path))?;
+    let target = target.into_os_string().into_string().map_err(|_| PackError::NotUtf8 { path: path.to_owned() })?;
+    let inside = RelativePath::new(inside).map_err(PackError::name(path))?;
+    if target.starts_with('/') {
+        let source = TreeProblem::LinkOut { path: inside.to_string(), target };
+        return Err(PackError::List { path: path.to_owned(), source });
+    }
+    let target = LinkTarget::new(target).map_err(PackError::name(path))?;
+    Ok(LinkEntry { path: inside, target })
 }
 
 fn stamp(directory: &Path) -> Result<Stamp, PackError> {

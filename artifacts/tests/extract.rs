@@ -7,11 +7,11 @@ use std::io::{self, Read};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
-use artifacts::{BundleLimits, EntryProblem, ExtractError, ListProblem, Origin, extract_bundle, pack_terraform};
+use artifacts::{BundleLimits, EntryProblem, ExtractError, Origin, extract_bundle, pack_terraform};
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use manifest_schema::Digest;
-use manifest_schema::manifest::{Content, FileEntry, FileMode};
+use manifest_schema::manifest::{Content, FileEntry, FileMode, TreeProblem};
 use manifest_schema::names::{ArtifactName, RelativePath};
 use proptest::prelude::*;
 use tar::{EntryType, Header};
@@ -250,11 +250,11 @@ fn every_flipped_byte_is_refused() {
 fn lists_that_are_no_tree_are_refused() {
     let plain = |path| file(path, FileMode::Regular, b"");
     for (case, files, problem) in [
-        ("unsorted", vec![plain("b"), plain("a")], ListProblem::Order("a".to_owned())),
-        ("twice", vec![plain("a"), plain("a")], ListProblem::Order("a".to_owned())),
-        ("case collision", vec![plain("A"), plain("a")], ListProblem::Case("a".to_owned())),
-        ("file and directory", vec![plain("a"), plain("a/b")], ListProblem::FileAndDirectory("a".to_owned())),
-        ("in another case", vec![plain("A/b"), plain("a")], ListProblem::FileAndDirectory("a".to_owned())),
+        ("unsorted", vec![plain("b"), plain("a")], TreeProblem::Order("a".to_owned())),
+        ("twice", vec![plain("a"), plain("a")], TreeProblem::Order("a".to_owned())),
+        ("case collision", vec![plain("A"), plain("a")], TreeProblem::Case("a".to_owned())),
+        ("file and directory", vec![plain("a"), plain("a/b")], TreeProblem::FileAndDirectory("a".to_owned())),
+        ("in another case", vec![plain("A/b"), plain("a")], TreeProblem::FileAndDirectory("a".to_owned())),
     ] {
         match extract(io::empty(), &files) {
             Err(ExtractError::List(found)) => assert_eq!(found, problem, "{case}"),

@@ -9,9 +9,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use artifacts::{ListProblem, Origin, PackError, pack_directory, pack_file, pack_terraform};
+use artifacts::{Origin, PackError, pack_directory, pack_file, pack_terraform};
 use manifest_schema::Digest;
-use manifest_schema::manifest::{Content, FileEntry, FileMode};
+use manifest_schema::manifest::{Content, FileEntry, FileMode, TreeProblem};
 use manifest_schema::names::ArtifactName;
 use tempfile::TempDir;
 
@@ -28,7 +28,7 @@ fn put(root: &Path, path: &str, content: &[u8], mode: u32) {
 
 fn entries(content: &Content) -> &[FileEntry] {
     match content {
-        Content::Directory(files) | Content::Terraform(files) => files,
+        Content::Directory { files, .. } | Content::Terraform(files) => files,
         Content::File | Content::Provider | Content::Image(_) => panic!("no files"),
     }
 }
@@ -187,10 +187,7 @@ fn a_bundle_over_64_mib_is_refused_before_it_is_read() {
 #[test]
 fn only_regular_files_and_directories_are_packed() {
     for (case, make) in [
-        ("link to a file", (|at| symlink("file", at).unwrap()) as fn(&Path)),
-        ("link to a directory", |at| symlink("..", at).unwrap()),
-        ("dangling link", |at| symlink("nowhere", at).unwrap()),
-        ("socket", |at| drop(UnixListener::bind(at).unwrap())),
+        ("socket", (|at| drop(UnixListener::bind(at).unwrap())) as fn(&Path)),
         ("named pipe", |at| {
             let mode = rustix::fs::Mode::from_raw_mode(0o600);
             rustix::fs::mkfifoat(rustix::fs::CWD, at, mode).unwrap();
@@ -211,6 +208,54 @@ fn only_regular_files_and_directories_are_packed() {
     }
     let error = pack_file(name(), Path::new("/dev/null"), None, &|_| ()).unwrap_err();
     assert_eq!(error.to_string(), "/dev/null is a device, not a regular file: nothing else can be packed");
+}
+
+#[test]
+fn links_are_kept_in_directories_only_and_never_followed() {
+    let dir = TempDir::new().unwrap();
+    put(dir.path(), "site/releases/1/index.html", b"<p>", 0o644);
+    symlink("releases/1", dir.path().join("site/current")).unwrap();
+    symlink("../../current/index.html", dir.path().join("site/releases/1/again")).unwrap();
+    let site = dir.path().join("site");
+    let packed = pack_directory(name(), &site, &|_| ()).unwrap();
+    let Content::Directory { files, links } = &packed.artifact.content else { panic!("a directory") };
+    assert_eq!(files.len(), 1);
+    let links: Vec<_> = links.iter().map(|link| (link.path.as_str(), link.target.as_str())).collect();
+    assert_eq!(links, [("current", "releases/1"), ("releases/1/again", "../../current/index.html")]);
+    assert_eq!((packed.artifact.size, packed.blobs.len()), (3, 1), "a link is no blob");
+
+    symlink("site", dir.path().join("alias")).unwrap();
+    for (error, at) in [
+        (pack_terraform(name(), &site, &|_| ()).unwrap_err(), site.join("current")),
+        (pack_directory(name(), &dir.path().join("alias"), &|_| ()).unwrap_err(), dir.path().join("alias")),
+        (pack_file(name(), &site.join("releases/1/again"), None, &|_| ()).unwrap_err(), site.join("releases/1/again")),
+    ] {
+        assert!(matches!(&error, PackError::Kind { path, .. } if *path == at), "{error}");
+    }
+}
+
+#[test]
+fn links_that_lead_out_of_a_directory_are_refused() {
+    let dir = TempDir::new().unwrap();
+    put(dir.path(), "outside", b"x", 0o644);
+    put(dir.path(), "site/file", b"x", 0o644);
+    let (site, odd) = (dir.path().join("site"), dir.path().join("site/odd"));
+    let absolute = site.join("file");
+    for (target, expected) in [
+        (Path::new("../outside"), "the link \"odd\" leads out of the directory"),
+        (Path::new("/etc/passwd"), "the link \"odd\" leads out of the directory"),
+        // It would lead elsewhere on the next machine.
+        (&absolute, "the link \"odd\" leads out of the directory"),
+        (Path::new("gone"), "the link \"odd\" leads nowhere"),
+        (Path::new("odd"), "the link \"odd\" leads nowhere"),
+        (Path::new("a\\b"), "is not a link's target"),
+    ] {
+        symlink(target, &odd).unwrap();
+        let error = pack_directory(name(), &site, &|_| ()).unwrap_err();
+        let cause = std::error::Error::source(&error).unwrap().to_string();
+        assert!(cause.contains(expected), "{}: {cause}", target.display());
+        fs::remove_file(&odd).unwrap();
+    }
 }
 
 #[test]
@@ -238,7 +283,7 @@ fn names_that_are_not_the_same_everywhere_are_refused() {
             pack_directory(name(), dir.path(), &|_| ()).unwrap_err(),
             pack_terraform(name(), dir.path(), &|_| ()).unwrap_err(),
         ] {
-            assert!(matches!(error, PackError::List { source: ListProblem::Case(_), .. }), "{error}");
+            assert!(matches!(error, PackError::List { source: TreeProblem::Case(_), .. }), "{error}");
         }
     }
 }
@@ -291,16 +336,17 @@ fn a_file_that_changes_while_it_is_read_is_refused() {
 #[test]
 fn a_directory_that_changes_while_it_is_read_is_refused() {
     let late = |root: &Path| fs::write(root.join("d/late"), b"").unwrap();
+    let linked = |root: &Path| symlink("file", root.join("d/late")).unwrap();
     type Pack = fn(&Path, artifacts::Progress<'_>) -> Result<artifacts::Packed, PackError>;
     let packers: [Pack; 2] = [
         |root, progress| pack_directory(name(), root, progress),
         |root, progress| pack_terraform(name(), root, progress),
     ];
-    for pack in packers {
+    for (pack, change) in packers.into_iter().flat_map(|pack| [(pack, late as fn(&Path)), (pack, linked)]) {
         let dir = TempDir::new().unwrap();
         put(dir.path(), "d/file", b"x", 0o644);
         File::open(dir.path().join("d")).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
-        let error = pack(dir.path(), &|_| late(dir.path())).unwrap_err();
+        let error = pack(dir.path(), &|_| change(dir.path())).unwrap_err();
         assert!(matches!(&error, PackError::Changed { path } if path.ends_with("d")), "{error}");
     }
 }

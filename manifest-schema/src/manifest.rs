@@ -1,6 +1,7 @@
 //! The build manifest: what a build made, from which sources, and how to deploy it.
 
 mod artifact;
+mod tree;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -14,7 +15,8 @@ use crate::json::{Document, schema_tag, unique_map};
 use crate::names::{ArtifactName, ProjectName, ServiceName, string_schema};
 use crate::time::Timestamp;
 
-pub use artifact::{Artifact, ArtifactKind, BlobEntry, BlobRef, Content, FileEntry, FileMode, tree_digest};
+pub use artifact::{Artifact, ArtifactKind, BlobEntry, BlobRef, Content};
+pub use tree::{FileEntry, FileMode, LinkEntry, TreeProblem, check_tree, tree_digest};
 
 schema_tag!(BuildManifestSchema, "airlock/build-manifest/v1");
 

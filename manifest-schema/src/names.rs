@@ -210,6 +210,68 @@ string_schema!(
     PATH_RULE
 );
 
+/// What a symbolic link inside an artifact says: a relative path of at most 1024 bytes, `/`-separated, UTF-8, in which
+/// `.` and `..` are parts like others, with no empty part, backslash or control character. Whether it stays inside
+/// depends on where the link is, and is for [`crate::manifest::check_tree`] to say.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct LinkTarget(String);
+
+const TARGET_RULE: &str =
+    "use a relative path of at most 1024 bytes with no empty part, backslash or control character";
+
+impl LinkTarget {
+    /// Checks `value` against the rules above.
+    ///
+    /// # Errors
+    /// When a rule is broken.
+    pub fn new(value: impl Into<String>) -> Result<Self, NameError> {
+        let value = value.into();
+        let sound = value.len() <= 1024
+            && value.split('/').all(|part| !part.is_empty())
+            && !value.chars().any(|c| c == '\\' || c.is_control());
+        if sound { Ok(Self(value)) } else { Err(NameError { kind: "link's target", value, rule: TARGET_RULE }) }
+    }
+
+    /// The target as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for LinkTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl fmt::Debug for LinkTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl TryFrom<String> for LinkTarget {
+    type Error = NameError;
+
+    fn try_from(value: String) -> Result<Self, NameError> {
+        Self::new(value)
+    }
+}
+
+impl From<LinkTarget> for String {
+    fn from(target: LinkTarget) -> Self {
+        target.0
+    }
+}
+
+string_schema!(
+    LinkTarget,
+    "LinkTarget",
+    r"^[^/\\\u0000-\u001f\u007f-\u009f]+(/[^/\\\u0000-\u001f\u007f-\u009f]+)*$",
+    TARGET_RULE
+);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -234,6 +296,16 @@ mod tests {
         }
         for bad in ["", "/a", "a/", "a//b", "..", "a/../b", "./a", "a\\b", "a\0b", "a\nb"] {
             assert!(RelativePath::new(bad).is_err(), "{bad:?} was taken");
+        }
+    }
+
+    #[test]
+    fn link_targets_are_relative() {
+        for good in ["a", "../a", "./a/../b", "..", ".", "with space/é"] {
+            assert!(LinkTarget::new(good).is_ok(), "{good}");
+        }
+        for bad in ["", "/a", "a/", "a//b", "a\\b", "a\0b", "a\nb", &"x".repeat(1025)] {
+            assert!(LinkTarget::new(bad).is_err(), "{bad:?} was taken");
         }
     }
 }

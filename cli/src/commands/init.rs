@@ -45,8 +45,9 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) fn run(self, context: &Context) -> Result<Exit, Failure> {
         let here = std::env::current_dir().context("can't tell the current directory")?;
-        let repository = Repository::discover(&here)
-            .or_hint("a build names the commit that it was made from: run `git init`, commit, and try again")?;
+        let none = "a build names the commit that it was made from: run `git init`, commit, and try again";
+        let found = Repository::discover(&here).map_err(|problem| (problem.hint(none), problem));
+        let repository = found.map_err(|(hint, problem)| Failure::from(problem).hint(hint))?;
         let root = repository.toplevel.clone();
         let toml = root.join(FILE_NAME);
         let project = self.project(&root, &toml)?;

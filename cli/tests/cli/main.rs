@@ -6,5 +6,6 @@ mod keys;
 mod manifest;
 mod publish;
 mod setup;
+mod sources;
 mod terminal;
 mod world;

@@ -1,7 +1,9 @@
 //! `airlock manifest`
 
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Command, Stdio};
 
 use crate::world::{World, assert_seen};
 
@@ -18,12 +20,97 @@ fn a_build_is_described_signed_verified_and_shown() {
     assert_seen!(world.transcript(&["manifest", "show", "build-manifest.json"]));
 }
 
+/// Another directory, user, umask, locale and time zone; files made in another order at other times.
 #[test]
 fn the_same_inputs_give_the_same_bytes() {
     let world = World::hello();
     world.ok(&["manifest", "build", "--output", "a.json"]);
     world.ok(&["-C", "public", "manifest", "build", "--output", "../b.json"]);
     assert_eq!(world.read("a.json"), world.read("b.json"));
+
+    let other = World::empty();
+    let script = format!(
+        r#"set -eu
+        umask 077
+        git clone --quiet '{}' 'else where'
+        cd 'else where'
+        git remote remove origin
+        mv public public.old && mkdir public
+        for file in $(ls -r public.old); do cp "public.old/$file" public/; done
+        rm -r public.old
+        sh build-image.sh 2>/dev/null
+        mv build/image build/image.old && mkdir -m 700 build/image
+        for file in $(ls -r build/image.old); do cp -r "build/image.old/$file" build/image/; done
+        find public build infra -exec touch -d 2001-02-03T04:05:06Z {{}} +
+        '{}' manifest build --output ../c.json"#,
+        world.path("").display(),
+        env!("CARGO_BIN_EXE_airlock"),
+    );
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &script]).current_dir(other.path("")).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
+    shell.env("HOME", other.path("")).env("USER", "bob").env("TZ", "Asia/Kathmandu").env("LC_ALL", "de_DE.UTF-8");
+    let output = shell.env("LANG", "ja_JP.UTF-8").output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let (a, c) = (world.read("a.json"), other.read("c.json"));
+    assert_eq!(String::from_utf8(a).unwrap(), String::from_utf8(c).unwrap());
+}
+
+/// Builds, and does `change` while `file`, which is large enough for that, is being read.
+fn build_while(world: &World, file: &str, change: impl FnOnce()) -> (Option<i32>, String) {
+    fs::File::create(world.path(file)).unwrap().set_len(256 << 20).unwrap();
+    let mut child = world.airlock().args(BUILD).stderr(Stdio::piped()).spawn().unwrap();
+    let is_open = |entry: fs::DirEntry| fs::read_link(entry.path()).is_ok_and(|path| path.ends_with(file));
+    let descriptors = format!("/proc/{}/fd", child.id());
+    while !fs::read_dir(&descriptors).is_ok_and(|mut entries| entries.any(|entry| entry.is_ok_and(is_open))) {
+        assert_eq!(child.try_wait().unwrap(), None, "it ended before it read the file");
+    }
+    let signal = |name: &str| {
+        assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
+    };
+    signal("-STOP");
+    change();
+    signal("-CONT");
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    (child.wait().unwrap().code(), said)
+}
+
+/// A log that something still writes to, as an artifact, in one, and as a report.
+#[test]
+fn a_file_that_changes_while_it_is_read_fails_the_build() {
+    for section in [
+        "[artifacts.log]\nkind = \"file\"\npath = \"logs/build.log\"\n",
+        "[artifacts.logs]\nkind = \"directory\"\npath = \"logs\"\n",
+        "[[evidence]]\nname = \"log\"\nkind = \"tests\"\npath = \"logs/build.log\"\nmedia-type = \"text/plain\"\n",
+    ] {
+        let world = World::empty();
+        world.write("airlock.toml", format!("project = \"hello\"\n{section}"));
+        world.git(&["init", "--quiet", "--initial-branch=main"]);
+        world.commit("one");
+        fs::create_dir(world.path("logs")).unwrap();
+        let (code, said) = build_while(&world, "logs/build.log", || {
+            let mut log = fs::File::options().append(true).open(world.path("logs/build.log")).unwrap();
+            log.write_all(b"one more line\n").unwrap();
+        });
+        assert_eq!(code, Some(1), "{section}: {said}");
+        assert!(said.contains("build.log changed while it was read"), "{said}");
+        assert!(!world.path("build-manifest.json").exists(), "{section}");
+    }
+}
+
+/// A checkout in the middle of a build would mix two commits.
+#[test]
+fn a_source_that_changes_while_files_are_read_fails_the_build() {
+    let world = World::empty();
+    world.write("airlock.toml", "project = \"hello\"\n[artifacts.big]\nkind = \"file\"\npath = \"big\"\n");
+    world.write(".gitignore", "big\n");
+    world.git(&["init", "--quiet", "--initial-branch=main"]);
+    world.commit("one");
+    let (code, said) = build_while(&world, "big", || {
+        world.git(&["-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "--allow-empty", "-m", "two"]);
+    });
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("error: a source repository changed while the build was described"), "{said}");
 }
 
 #[test]

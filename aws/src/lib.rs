@@ -1,0 +1,14 @@
+//! One way to AWS, shared by everything that calls it: who we are there, in which region, through one HTTP stack, with
+//! one set of time limits and retries; and errors that say which action on which resource was refused, and what to
+//! change.
+//!
+//! Nothing here belongs to one service: a crate that talks to S3 brings the client of S3 and makes it from
+//! [`Connection::config`]. Nothing is read or connected before the first call that needs it.
+
+mod connection;
+mod error;
+mod settings;
+
+pub use connection::Connection;
+pub use error::{AwsError, Call, ErrorKind};
+pub use settings::{Role, Settings, Tag};

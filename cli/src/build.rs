@@ -8,3 +8,4 @@ mod number;
 mod pack;
 pub(crate) mod publish;
 mod sources;
+pub(crate) mod tally;

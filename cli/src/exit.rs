@@ -111,6 +111,12 @@ impl Failure {
         Self { hint: Some(hint.into()), ..self }
     }
 
+    /// What could not be done because of this.
+    #[must_use]
+    pub(crate) fn context(self, what: impl Into<String>) -> Self {
+        Self { error: self.error.context(what.into()), ..self }
+    }
+
     /// Whether a verification refused.
     pub(crate) fn is_refusal(&self) -> bool {
         self.exit == Exit::Refused

@@ -5,6 +5,7 @@
 
 mod audit;
 mod build;
+mod collect;
 mod commands;
 mod config;
 mod context;
@@ -21,6 +22,7 @@ mod production;
 mod progress;
 mod starting_policy;
 mod statements;
+mod stores;
 mod trusted;
 
 use std::ffi::OsString;

@@ -140,6 +140,8 @@ pub mod prefix {
 
     /// All blobs.
     pub const BLOBS: &str = "blobs/sha256/";
+    /// All builds of all projects.
+    pub const BUILDS: &str = "builds/";
     /// All trust policy versions.
     pub const TRUST: &str = "trust/";
     /// All jobs.
@@ -149,12 +151,17 @@ pub mod prefix {
 
     /// One kind of statements about one build.
     pub fn attestations(manifest: Digest, kind: AttestationKind) -> String {
-        format!("attestations/{}/{}/", manifest.hex(), kind.as_str())
+        format!("{}{}/", attestations_of(manifest), kind.as_str())
+    }
+
+    /// All statements about one build.
+    pub fn attestations_of(manifest: Digest) -> String {
+        format!("attestations/{}/", manifest.hex())
     }
 
     /// All builds of a project.
     pub fn builds(project: &ProjectName) -> String {
-        format!("builds/{project}/")
+        format!("{BUILDS}{project}/")
     }
 
     /// One trust policy version in the artifacts store.

@@ -14,7 +14,7 @@ use manifest_schema::manifest::BlobRef;
 use manifest_schema::names::{EnvironmentName, ProjectName};
 use manifest_schema::storage::Key;
 
-use crate::Store;
+use crate::{BlobWriter, Store};
 
 /// A kind of store under test.
 #[expect(async_fn_in_trait, reason = "the suite awaits these where it is called and sends them nowhere")]
@@ -85,6 +85,10 @@ async fn all_keys(store: &Store) -> Vec<String> {
             return keys;
         }
     }
+}
+
+async fn writer(store: &Store) -> BlobWriter {
+    store.blob_writer().await.unwrap()
 }
 
 async fn assert_absent(store: &Store, blob: &BlobRef) {

@@ -6,8 +6,10 @@
 //! - `airlock-store.json` marks it as a store;
 //! - `airlock-tmp/` holds files that are being written; they become objects by `link` (created once) or `rename`
 //!   (overwritten), both atomic, after their bytes have reached the disk;
-//! - `airlock-lock` is locked while an object is compared and replaced. The kernel releases the lock of a process that
-//!   dies.
+//! - `airlock-lock` is locked while an object is compared and replaced;
+//! - `airlock-blobs-lock` is locked, shared, by whoever writes blobs, and exclusively by whoever removes some.
+//!
+//! The kernel releases the locks of a process that dies.
 //!
 //! The directory is opened once, and every path below it is walked folder by folder without following links, so
 //! neither a link planted inside nor a swapped folder leads a read or a write outside. The path to the directory itself
@@ -15,10 +17,12 @@
 //! answer can make the one creator believe that another was first.
 
 mod blob;
+mod collection;
 mod list;
 mod open;
 mod tree;
 
+use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -28,6 +32,8 @@ use manifest_schema::manifest::BlobRef;
 use crate::error::StoreError;
 use crate::object::{Creation, Listed, Object, Replacement, Source, Version};
 use tree::Tree;
+
+pub use collection::Collection;
 
 /// A directory that is a store.
 #[derive(Debug, Clone)]
@@ -85,8 +91,18 @@ impl Directory {
         self.run(move |tree| list::list(tree, &prefix, after.as_deref(), limit)).await
     }
 
-    pub(crate) async fn create_blob(&self, blob: BlobRef, source: Source) -> Result<Creation, StoreError> {
-        self.run(move |tree| blob::create(tree, &blob, source)).await
+    pub(crate) async fn blob_writer(&self) -> Result<DirectoryWriter, StoreError> {
+        let shared = self.run(|tree| tree.lock_blobs(File::lock_shared)).await?;
+        Ok(DirectoryWriter { directory: self.clone(), _shared: Arc::new(shared) })
+    }
+
+    /// Begins to remove blobs, after waiting for everybody who writes some; they wait as long as the collection lives.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub async fn collect(&self) -> Result<Collection, StoreError> {
+        let exclusive = self.run(|tree| tree.lock_blobs(File::lock)).await?;
+        Ok(Collection::new(self.clone(), exclusive))
     }
 
     pub(crate) async fn read_blob<W>(&self, blob: BlobRef, sink: W) -> Result<W, StoreError>
@@ -103,6 +119,27 @@ impl Directory {
     {
         let tree = Arc::clone(&self.0);
         blocking(self.0.shown().to_owned(), move || work(&tree)).await
+    }
+}
+
+/// Writes blobs into a directory; see [`BlobWriter`](crate::BlobWriter).
+#[derive(Debug, Clone)]
+pub struct DirectoryWriter {
+    directory: Directory,
+    _shared: Arc<File>,
+}
+
+impl DirectoryWriter {
+    pub(crate) async fn create(&self, blob: BlobRef, source: Source) -> Result<Creation, StoreError> {
+        // Goes on to its end even if the caller stops waiting, and so must the lock.
+        let writer = self.clone();
+        self.directory
+            .run(move |tree| {
+                let created = blob::create(tree, &blob, source);
+                drop(writer);
+                created
+            })
+            .await
     }
 }
 

@@ -6,7 +6,7 @@ use manifest_schema::Digest;
 use manifest_schema::manifest::BlobRef;
 use manifest_schema::storage::Key;
 
-use crate::directory::Directory;
+use crate::directory::{Directory, DirectoryWriter};
 use crate::error::StoreError;
 use crate::location::Location;
 use crate::object::{Creation, Listed, Object, Replacement, Source, Version};
@@ -72,15 +72,11 @@ impl Store {
     /// Writes an object that isn't there yet. Of any number of concurrent calls for a key, exactly one creates it.
     ///
     /// # Errors
-    /// [`StoreError::SourceChanged`] if the key is a blob's and the bytes aren't that blob; otherwise what the system
-    /// says, and then the object may or may not be there: read it to find out.
+    /// [`StoreError::Unsupported`] if the key is a blob's: a [`BlobWriter`] writes those. Otherwise what the system says,
+    /// and then the object may or may not be there: read it to find out.
     pub async fn create(&self, key: &Key, bytes: &[u8]) -> Result<Creation, StoreError> {
-        if let Key::Blob(digest) = key {
-            let found = Digest::of(bytes);
-            if found != *digest {
-                let (origin, detail) = ("the source".to_owned(), format!("its digest is {found}"));
-                return Err(StoreError::SourceChanged { origin, digest: *digest, detail });
-            }
+        if let Key::Blob(_) = key {
+            return Err(self.refuse(key, "written without keeping collections out"));
         }
         match self {
             Self::Directory(directory) => directory.create(key.to_string(), bytes.to_vec()).await,
@@ -139,15 +135,13 @@ impl Store {
         }
     }
 
-    /// Stores a blob from a file or a stream, reading it once, or not at all if a blob of that digest and size is
-    /// there. (What is there isn't hashed again: readers always do.)
+    /// Begins to write blobs, after waiting for a [collection](crate::Collection) that goes on.
     ///
     /// # Errors
-    /// [`StoreError::SourceChanged`] if the bytes aren't that blob, [`StoreError::SourceUnreadable`] if they can't be
-    /// read; nothing is stored then. [`StoreError::BlobMismatch`] if a blob of another size has that digest.
-    pub async fn create_blob(&self, blob: &BlobRef, source: impl Into<Source>) -> Result<Creation, StoreError> {
+    /// What the system says.
+    pub async fn blob_writer(&self) -> Result<BlobWriter, StoreError> {
         match self {
-            Self::Directory(directory) => directory.create_blob(*blob, source.into()).await,
+            Self::Directory(directory) => directory.blob_writer().await.map(BlobWriter::Directory),
         }
     }
 
@@ -185,6 +179,36 @@ impl Store {
     fn refuse(&self, key: &Key, change: &str) -> StoreError {
         let what = format!("{key} is never {change}");
         StoreError::Unsupported { store: self.location().to_string(), what }
+    }
+}
+
+/// Writes blobs into a store. While it lives, no blob is removed there: keep it from before asking which blobs are missing
+/// until whatever names them is written. Clones are the same writer; a process that dies leaves none.
+#[derive(Debug, Clone)]
+pub enum BlobWriter {
+    /// Into a directory.
+    Directory(DirectoryWriter),
+}
+
+impl BlobWriter {
+    /// Stores a blob from a file or a stream, reading it once, or not at all if a blob of that digest and size is
+    /// there. (What is there isn't hashed again: readers always do.)
+    ///
+    /// # Errors
+    /// [`StoreError::SourceChanged`] if the bytes aren't that blob, [`StoreError::SourceUnreadable`] if they can't be
+    /// read; nothing is stored then. [`StoreError::BlobMismatch`] if a blob of another size has that digest.
+    pub async fn create(&self, blob: &BlobRef, source: impl Into<Source>) -> Result<Creation, StoreError> {
+        match self {
+            Self::Directory(writer) => writer.create(*blob, source.into()).await,
+        }
+    }
+
+    /// Stores bytes as the blob that they are.
+    ///
+    /// # Errors
+    /// As [`BlobWriter::create`].
+    pub async fn create_bytes(&self, bytes: Vec<u8>) -> Result<Creation, StoreError> {
+        self.create(&BlobRef::of(&bytes), Source::reader(std::io::Cursor::new(bytes))).await
     }
 }
 

@@ -17,7 +17,7 @@ use manifest_schema::Digest;
 use manifest_schema::manifest::BlobRef;
 use manifest_schema::storage::{Key, prefix};
 use store::conformance::{self, Backend};
-use store::{Creation, Location, Source, Store, StoreError};
+use store::{BlobWriter, Creation, Location, Source, Store, StoreError};
 use tempfile::TempDir;
 
 struct Directories(TempDir, AtomicU32);
@@ -42,6 +42,10 @@ impl Backend for Directories {
     async fn tamper(&self, store: &Store, key: &Key, bytes: &[u8]) {
         fs::write(file_of(store, key), bytes).unwrap();
     }
+}
+
+async fn writer(store: &Store) -> BlobWriter {
+    store.blob_writer().await.unwrap()
 }
 
 async fn create(path: &Path) -> Result<Store, StoreError> {
@@ -148,7 +152,7 @@ async fn everything_is_closed_to_other_users() {
     let path = place.path().join("store");
     let store = create(&path).await.unwrap();
     let blob = BlobRef::of(b"x");
-    assert_eq!(store.create_blob(&blob, Source::reader(&b"x"[..])).await.unwrap(), Creation::Created);
+    assert_eq!(writer(&store).await.create(&blob, Source::reader(&b"x"[..])).await.unwrap(), Creation::Created);
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
     assert_eq!(mode(&file_of(&store, &Key::Blob(blob.digest))), 0o600);
     for folder in ["", "blobs", "blobs/sha256", "airlock-tmp"] {
@@ -172,7 +176,7 @@ async fn a_full_disk_at_the_readers_end_is_the_sinks_failure() {
     let place = TempDir::new().unwrap();
     let store = create(&place.path().join("store")).await.unwrap();
     let blob = BlobRef::of(b"content");
-    assert_eq!(store.create_blob(&blob, Source::reader(&b"content"[..])).await.unwrap(), Creation::Created);
+    assert_eq!(writer(&store).await.create(&blob, Source::reader(&b"content"[..])).await.unwrap(), Creation::Created);
     let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let failed = store.read_blob(&blob, full).await.unwrap_err();
     let StoreError::SinkFailed { source, .. } = failed else { panic!("{failed:?}") };
@@ -196,8 +200,7 @@ async fn links_inside_a_store_lead_nowhere() {
         ("size_of", store.size_of(&key).await.map(|_| ())),
         ("fetch", store.fetch(&blob.digest, 100).await.map(|_| ())),
         ("read_blob", store.read_blob(&blob, Vec::new()).await.map(|_| ())),
-        ("create", store.create(&Key::Blob(other.digest), b"other").await.map(|_| ())),
-        ("create_blob", store.create_blob(&other, Source::reader(&b"other"[..])).await.map(|_| ())),
+        ("create", writer(&store).await.create(&other, Source::reader(&b"other"[..])).await.map(|_| ())),
         ("list", store.list(prefix::BLOBS, None, 10).await.map(|_| ())),
         ("list of all", store.list("", None, 10).await.map(|_| ())),
     ] {
@@ -221,11 +224,11 @@ async fn a_file_that_changed_since_it_was_hashed_is_named() {
     fs::write(&file, "as built").unwrap();
     let blob = BlobRef::of(b"as built");
     fs::write(&file, "rebuilt!").unwrap();
-    let refused = store.create_blob(&blob, file.as_path()).await.unwrap_err();
+    let refused = writer(&store).await.create(&blob, file.as_path()).await.unwrap_err();
     assert!(matches!(refused, StoreError::SourceChanged { .. }), "{refused:?}");
     assert!(refused.to_string().contains("app.jar"), "{refused}");
     fs::write(&file, "as built").unwrap();
-    assert_eq!(store.create_blob(&blob, file).await.unwrap(), Creation::Created);
+    assert_eq!(writer(&store).await.create(&blob, file).await.unwrap(), Creation::Created);
 }
 
 #[tokio::test]
@@ -257,4 +260,60 @@ async fn folders_without_objects_are_not_the_end_of_a_list() {
     assert_eq!(store.create(&Key::TrustPolicy(99), b"1").await.unwrap(), Creation::Created);
     let listed = store.list(prefix::TRUST, None, 1).await.unwrap();
     assert_eq!(listed.len(), 1);
+}
+
+fn directory_of(store: &Store) -> &store::Directory {
+    let Store::Directory(directory) = store;
+    directory
+}
+
+/// Whether something is still waited for after a while.
+async fn waits<T>(turn: impl Future<Output = T>) -> bool {
+    tokio::time::timeout(Duration::from_millis(100), turn).await.is_err()
+}
+
+#[tokio::test]
+async fn a_collection_removes_blobs_and_nothing_else() {
+    let place = TempDir::new().unwrap();
+    let store = create(&place.path().join("store")).await.unwrap();
+    let mut blobs = Vec::new();
+    for content in [b"a", b"b", b"c"] {
+        assert_eq!(writer(&store).await.create_bytes(content.to_vec()).await.unwrap(), Creation::Created);
+        blobs.push(Digest::of(content));
+    }
+    assert_eq!(store.create(&launch("a"), b"stays").await.unwrap(), Creation::Created);
+    let collection = directory_of(&store).collect().await.unwrap();
+    assert_eq!(collection.remove(blobs[..2].to_vec()).await.unwrap(), 2);
+    assert_eq!(collection.remove(blobs[..2].to_vec()).await.unwrap(), 0, "what is gone is no error");
+    let left: Vec<_> = store.list("", None, 10).await.unwrap().into_iter().map(|listed| listed.key).collect();
+    assert_eq!(left, [Key::Blob(blobs[2]).to_string(), launch("a").to_string()]);
+}
+
+#[tokio::test]
+async fn a_collection_in_a_store_without_blobs_removes_none() {
+    let place = TempDir::new().unwrap();
+    let store = create(&place.path().join("store")).await.unwrap();
+    let collection = directory_of(&store).collect().await.unwrap();
+    assert_eq!(collection.remove(vec![Digest::of(b"x")]).await.unwrap(), 0);
+    assert_eq!(collection.written_at(&launch("x")).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn whoever_writes_blobs_and_whoever_removes_some_wait_for_each_other() {
+    let place = TempDir::new().unwrap();
+    let path = place.path().join("store");
+    let (store, other) = (create(&path).await.unwrap(), open(&path).await.unwrap());
+    let (first, second) = (writer(&store).await, writer(&other).await);
+    assert!(waits(directory_of(&other).collect()).await, "a collection began while blobs were written");
+    drop(first);
+    assert!(waits(directory_of(&store).collect()).await, "one writer was forgotten");
+    drop(second);
+
+    let collection = directory_of(&store).collect().await.unwrap();
+    assert!(waits(other.blob_writer()).await, "a writer began while blobs were removed");
+    assert!(waits(directory_of(&other).collect()).await, "two collections went on at once");
+    // Whoever only reads, or writes anything else, waits for nobody.
+    assert_eq!(other.create(&launch("x"), b"1").await.unwrap(), Creation::Created);
+    drop(collection);
+    assert_eq!(writer(&other).await.create_bytes(b"x".to_vec()).await.unwrap(), Creation::Created);
 }

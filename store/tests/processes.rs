@@ -19,7 +19,7 @@ use manifest_schema::Digest;
 use manifest_schema::manifest::BlobRef;
 use manifest_schema::names::{EnvironmentName, ProjectName};
 use manifest_schema::storage::{Key, prefix};
-use store::{Creation, Location, Source, Store, StoreError, conformance};
+use store::{BlobWriter, Creation, Location, Source, Store, StoreError, conformance};
 use tempfile::TempDir;
 
 const STORE: &str = "STORE_OF_THE_CHILD";
@@ -29,6 +29,10 @@ fn child(test: &str, path: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--ignored", "--exact", "--nocapture", test]).env(STORE, path).stdout(Stdio::piped());
     command
+}
+
+async fn writer(store: &Store) -> BlobWriter {
+    store.blob_writer().await.unwrap()
 }
 
 async fn create(path: &Path) -> Store {
@@ -92,7 +96,11 @@ async fn child_writes_until_killed() {
         let before = store.get(&lease(), 1 << 24).await.unwrap().map(|object| object.version);
         let _ = store.replace(&lease(), &sealed(seed, 5000), before.as_ref()).await.unwrap();
         let large = sealed(seed, 200_000);
-        let _ = store.create_blob(&BlobRef::of(&large), Source::reader(std::io::Cursor::new(large))).await.unwrap();
+        let _ = writer(&store)
+            .await
+            .create(&BlobRef::of(&large), Source::reader(std::io::Cursor::new(large)))
+            .await
+            .unwrap();
         if seed == start {
             println!("\nwriting");
         }
@@ -148,7 +156,7 @@ async fn child_fills_the_disk() {
         store.create(&Key::TrustRecord(1), &large).await.map(|_| ()),
         store.put(&heartbeat(), &large).await,
         store.replace(&lease(), &large, None).await.map(|_| ()),
-        store.create_blob(&blob, Source::reader(std::io::Cursor::new(large.clone()))).await.map(|_| ()),
+        writer(&store).await.create(&blob, Source::reader(std::io::Cursor::new(large.clone()))).await.map(|_| ()),
     ] {
         let refused = refused.unwrap_err();
         assert!(matches!(refused, StoreError::NoSpace { .. }), "{refused:?}");
@@ -173,4 +181,30 @@ async fn a_full_disk_leaves_nothing_half_written() {
     let listed = store.list("", None, 100).await.unwrap();
     assert_eq!(listed.iter().map(|listed| listed.size).collect::<Vec<_>>(), [4, 4], "{listed:?}");
     assert_eq!(std::fs::read_dir(path.join("airlock-tmp")).unwrap().count(), 0, "a temporary file was left");
+}
+
+#[tokio::test]
+#[ignore = "run by a_killed_collector_is_in_nobodys_way"]
+async fn child_collects_until_killed() {
+    let Store::Directory(directory) = store_of_the_child().await;
+    let collection = directory.collect().await.unwrap();
+    println!("\ncollecting");
+    std::thread::sleep(Duration::from_secs(600));
+    drop(collection);
+}
+
+#[tokio::test]
+async fn a_killed_collector_is_in_nobodys_way() {
+    let place = TempDir::new().unwrap();
+    let path = place.path().join("store");
+    let store = create(&path).await;
+    let mut child = child("child_collects_until_killed", &path).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap() == "collecting"), "the collector didn't start");
+    let turn = tokio::spawn(async move { writer(&store).await.create_bytes(b"x".to_vec()).await });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(!turn.is_finished(), "a blob was written during a collection");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(turn.await.unwrap().unwrap(), Creation::Created);
 }

@@ -113,7 +113,10 @@ impl NamedBuild {
                 let environment = context.environment(place)?;
                 context.block_on(async {
                     let store = Store::open(environment.artifacts()?).await?;
-                    let digest = look_up(&store, &project, *epoch, *number).await?;
+                    let (build, digest) = look_up(&store, &project, *epoch, *number).await?;
+                    if store.size_of(&Key::Blob(digest)).await?.is_none() {
+                        return Err(gone(&store, &project, build, digest));
+                    }
                     fetch(&store, digest).await
                 })
             }
@@ -126,7 +129,24 @@ async fn fetch(store: &Store, digest: Digest) -> Result<NamedBuild, Failure> {
     NamedBuild::parse(bytes, &format!("{digest} in {}", store.location()))
 }
 
-async fn look_up(store: &Store, project: &ProjectName, epoch: Option<u32>, number: u64) -> Result<Digest, Failure> {
+/// A number outlives its build.
+fn gone(store: &Store, project: &ProjectName, build: BuildNumber, manifest: Digest) -> Failure {
+    let store = store.location();
+    let problem = format!(
+        "build {build} of {project} was published in {store}, but its manifest {manifest} is gone: `airlock gc` collected \
+         the build, or somebody removed its blobs"
+    );
+    Failure::from(anyhow::Error::msg(problem)).hint(
+        "publish it again from its commit: the same inputs make the same build, and its number still stands for it",
+    )
+}
+
+async fn look_up(
+    store: &Store,
+    project: &ProjectName,
+    epoch: Option<u32>,
+    number: u64,
+) -> Result<(BuildNumber, Digest), Failure> {
     let builds = published(store, project).await?;
     let fits = |build: &&BuildNumber| build.number == number && epoch.is_none_or(|epoch| build.epoch == epoch);
     let Some(build) = builds.iter().rev().find(fits) else {
@@ -138,7 +158,8 @@ async fn look_up(store: &Store, project: &ProjectName, epoch: Option<u32>, numbe
         });
     };
     let pointer = pointer(store, project, *build).await?;
-    Ok(pointer.with_context(|| format!("build {build} of {project} vanished from {}", store.location()))?)
+    let digest = pointer.with_context(|| format!("build {build} of {project} vanished from {}", store.location()))?;
+    Ok((*build, digest))
 }
 
 /// The manifest that a build points to; `None` if it was not published.

@@ -13,14 +13,26 @@ use store::{Creation, Location, Store};
 use super::named::{self, NamedBuild};
 use crate::context::Context;
 use crate::exit::{Failure, OrFail as _};
+use crate::stores;
 
-pub(crate) use blobs::{Sent, Tally};
+pub(crate) use blobs::Sent;
+
+/// What publishing a build changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Happened {
+    /// It has its number now.
+    Published,
+    /// It had been published, then collected, and is whole again.
+    Restored,
+    /// It had been published.
+    Nothing,
+}
 
 /// What came of publishing.
 #[derive(Debug)]
 pub(crate) struct Published {
-    /// Whether the build pointer was created now, and not by an earlier run.
-    pub(crate) created: bool,
+    /// What that changed.
+    pub(crate) happened: Happened,
     /// What became of the blobs.
     pub(crate) blobs: Sent,
 }
@@ -39,8 +51,10 @@ pub(crate) async fn publish(
     let store = Store::open_or_create(location).await?;
     // Asked first, so that nothing is copied for a number that is taken; and again when the pointer is created.
     expect_free(&store, build).await?;
-    let blobs = blobs::send(context, &store, &build.manifest).await?;
-    let (Creation::Created | Creation::Exists) = store.create(&Key::Blob(build.digest), &build.bytes).await?;
+    // Held until the pointer is there: until then nothing names what is sent, or was found there.
+    let writer = stores::blob_writer(&context.out, &store).await?;
+    let blobs = blobs::send(context, &store, &writer, &build.manifest).await?;
+    let whole_before = writer.create_bytes(build.bytes.clone()).await? == Creation::Exists;
     for envelope in envelopes {
         let (Creation::Created | Creation::Exists) =
             attestations::add(&store, build.digest, AttestationKind::Build, envelope).await?;
@@ -54,8 +68,12 @@ pub(crate) async fn publish(
         manifest: build.digest,
     };
     match store.create(&key, &pointer.to_bytes()).await? {
-        Creation::Created => Ok(Published { created: true, blobs }),
-        Creation::Exists => expect_free(&store, build).await.map(|()| Published { created: false, blobs }),
+        Creation::Created => Ok(Published { happened: Happened::Published, blobs }),
+        Creation::Exists => {
+            expect_free(&store, build).await?;
+            let happened = if whole_before { Happened::Nothing } else { Happened::Restored };
+            Ok(Published { happened, blobs })
+        }
     }
 }
 

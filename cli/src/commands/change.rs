@@ -81,7 +81,7 @@ impl Open {
             let policy = production.policy().await?;
             let plan = match (self.plan, self.plan_job) {
                 (Some(plan), _) => plan,
-                (None, Some(job)) => planned_by(&production, job).await?,
+                (None, Some(job)) => planned_by(context, &production, job).await?,
                 (None, None) => return Err(Failure::usage("name the plan with --plan-job or --plan")),
             };
             let plan = changes::plan_copy(&production.artifacts, policy.policy(), build.digest, plan).await?;
@@ -96,9 +96,9 @@ impl Open {
 }
 
 /// The plan that a job made; a copy of it is kept.
-async fn planned_by(production: &Production, job: JobId) -> Result<Digest, Failure> {
+async fn planned_by(context: &Context, production: &Production, job: JobId) -> Result<Digest, Failure> {
     let status = production.client.job(job, u32::MAX).await?;
-    copies::keep(&production.artifacts, &status).await?;
+    copies::keep(&context.out, &production.artifacts, &status).await?;
     let plan = status.plan.ok_or_else(|| Failure::from(anyhow::anyhow!("job {job} has made no plan")));
     plan.map(|plan| plan.statement)
         .map_err(|failure| failure.hint(format!("look at it with `airlock get-deploy-job-status {job}`")))

@@ -21,12 +21,11 @@ use serde_json::json;
 
 use crate::build::make::{self, Options};
 use crate::build::named::{BuildName, NamedBuild};
-use crate::build::publish;
+use crate::build::publish::{self, Happened};
 use crate::config::EnvironmentArgs;
 use crate::context::Context;
 use crate::exit::{Exit, Failure, OrFail as _};
 use crate::keys::{PassphraseArgs, read_private};
-use crate::output::size;
 use crate::pipeline::changes::{self, Texts, Vote, whoami};
 use crate::pipeline::follow::{Follow, verdict};
 use crate::pipeline::waiting::Question;
@@ -99,13 +98,12 @@ impl Args {
             };
             let published = publish::publish(context, &location, &build, &[envelope]).await?;
             let publish::Sent { sent, present } = &published.blobs;
-            let verb = if published.created { "published" } else { "was published before" };
-            context.out.say(format!(
-                "{verb}: sent {} blobs ({}), {} were there",
-                sent.blobs,
-                size(sent.bytes),
-                present.blobs
-            ));
+            let verb = match published.happened {
+                Happened::Published => "published",
+                Happened::Restored => "restored after it had been collected",
+                Happened::Nothing => "was published before",
+            };
+            context.out.say(format!("{verb}: sent {sent}; already there: {present}"));
             Ok(())
         })?;
         Ok(build)
@@ -150,7 +148,7 @@ impl Args {
         }
         context.out.say(format!("apply job {job} goes on (launched before)"));
         let status = self.follow(context, production).to_end(job, 0).await?;
-        copies::keep(&production.artifacts, &status).await?;
+        copies::keep(&context.out, &production.artifacts, &status).await?;
         Ok(Some(status))
     }
 
@@ -165,7 +163,7 @@ impl Args {
         let again = if attached.existing { " (launched before)" } else { "" };
         context.out.say(format!("plan job {}{again}", attached.job));
         let status = self.follow(context, production).to_end(attached.job, 0).await?;
-        copies::keep(&production.artifacts, &status).await?;
+        copies::keep(&context.out, &production.artifacts, &status).await?;
         verdict(&status)?;
         let plan = status.plan.ok_or_else(|| anyhow::anyhow!("plan job {} succeeded without a plan", attached.job))?;
         Ok(plan.statement)
@@ -216,7 +214,7 @@ impl Args {
         let again = if attached.existing { " (launched before)" } else { "" };
         context.out.say(format!("apply job {}{again}", attached.job));
         let status = self.follow(context, production).to_end(attached.job, 0).await?;
-        copies::keep(&production.artifacts, &status).await?;
+        copies::keep(&context.out, &production.artifacts, &status).await?;
         Ok(status)
     }
 }

@@ -115,7 +115,7 @@ impl Args {
         if self.follow {
             let timeout = self.timeout.map(Duration::from_secs);
             let status = Follow { context, client, timeout }.to_end(attached.job, 0).await?;
-            copies::keep(&production.artifacts, &status).await?;
+            copies::keep(&context.out, &production.artifacts, &status).await?;
             verdict(&status)?;
         }
         Ok(Exit::Done)

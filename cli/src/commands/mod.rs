@@ -8,6 +8,7 @@ mod deploy;
 mod deployed;
 mod doctor;
 mod explain;
+mod gc;
 mod init;
 mod key;
 mod launch;
@@ -55,6 +56,8 @@ pub(crate) enum Command {
     Manifest(manifest::Command),
     /// Copy a signed build into the artifacts store: only what isn't there yet.
     Publish(publish::Args),
+    /// Remove blobs that no build which is kept needs; without --delete, say what that would be.
+    Gc(gc::Args),
     /// Say what a reason code means and what to do about it.
     Explain(explain::Args),
     /// Print a completion script for a shell.
@@ -78,6 +81,7 @@ impl Command {
             Self::Key(command) => command.run(context),
             Self::Manifest(command) => command.run(context),
             Self::Publish(arguments) => arguments.run(context),
+            Self::Gc(arguments) => arguments.run(context),
             Self::Explain(arguments) => arguments.run(context),
             Self::Completions(arguments) => arguments.run(context),
         }

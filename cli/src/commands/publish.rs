@@ -8,11 +8,10 @@ use serde_json::json;
 use store::Location;
 
 use crate::build::named::NamedBuild;
-use crate::build::publish::{self, Published, Sent, Tally};
+use crate::build::publish::{self, Happened, Published, Sent};
 use crate::config::EnvironmentArgs;
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
-use crate::output::{count, size};
 use crate::statements::EnvelopeFile;
 
 /// What to publish, and where.
@@ -49,16 +48,18 @@ impl Args {
 
 fn tell(context: &Context, build: &NamedBuild, location: &Location, published: &Published) -> Result<(), Failure> {
     let (project, number) = (&build.manifest.project, build.manifest.build.number());
-    let Published { created, blobs: Sent { sent, present } } = published;
+    let Published { happened, blobs: Sent { sent, present } } = published;
     let out = &context.out;
-    let verb = if *created { "published" } else { "had already published" };
-    out.say(format!("{verb} build {number} of {project} in {location}"));
-    let told = |tally: &Tally| format!("{} ({})", count(tally.blobs, "blob"), size(tally.bytes));
-    out.say(format!("sent {}; already there: {}", told(sent), told(present)));
+    out.say(match happened {
+        Happened::Published => format!("published build {number} of {project} in {location}"),
+        Happened::Restored => format!("restored build {number} of {project} in {location}: it had been collected"),
+        Happened::Nothing => format!("had already published build {number} of {project} in {location}"),
+    });
+    out.say(format!("sent {sent}; already there: {present}"));
     if out.is_json() {
-        let tally = |tally: &Tally| json!({ "blobs": tally.blobs, "bytes": tally.bytes });
+        let created = *happened == Happened::Published;
         out.json(&json!({ "project": project, "build": number, "manifest": build.digest, "created": created,
-            "store": location, "sent": tally(sent), "present": tally(present) }))?;
+            "store": location, "sent": sent, "present": present }))?;
     } else {
         out.data(format!("{}\n", build.digest))?;
     }

@@ -52,7 +52,7 @@ impl Args {
         } else {
             client.job(self.job, self.after).await?
         };
-        copies::keep(&production.artifacts, &status).await?;
+        copies::keep(&context.out, &production.artifacts, &status).await?;
         if context.out.is_json() {
             // A program that followed gets every event, not only the last look's.
             let whole = if self.follow { client.job(self.job, self.after).await? } else { status.clone() };

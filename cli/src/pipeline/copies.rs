@@ -3,21 +3,22 @@
 
 use manifest_schema::Digest;
 use manifest_schema::gateway::{DeploymentFiles, JobStatus, PlanFiles};
-use manifest_schema::manifest::BlobRef;
 use manifest_schema::storage::AttestationKind;
 use records::attestations;
-use store::{Creation, Source, Store};
+use store::{Creation, Store};
 
 use crate::exit::Failure;
+use crate::output::Output;
+use crate::stores;
 
 /// Keeps what a job's status brought: its plan, its deployment.
 ///
 /// # Errors
 /// When the artifacts store can't be written.
-pub(crate) async fn keep(artifacts: &Store, status: &JobStatus) -> Result<(), Failure> {
+pub(crate) async fn keep(out: &Output, artifacts: &Store, status: &JobStatus) -> Result<(), Failure> {
     let manifest = status.request.manifest;
     if let Some(plan) = &status.plan {
-        keep_plan(artifacts, manifest, plan).await?;
+        keep_plan(out, artifacts, manifest, plan).await?;
     }
     if let Some(DeploymentFiles { envelope: Some(envelope), .. }) = &status.deployment {
         let (Creation::Created | Creation::Exists) =
@@ -27,10 +28,10 @@ pub(crate) async fn keep(artifacts: &Store, status: &JobStatus) -> Result<(), Fa
 }
 
 /// The summary is a blob like any other, the statement an attestation.
-async fn keep_plan(artifacts: &Store, manifest: Digest, plan: &PlanFiles) -> Result<(), Failure> {
-    let summary = plan.summary.0.clone();
-    let (Creation::Created | Creation::Exists) =
-        artifacts.create_blob(&BlobRef::of(&summary), Source::reader(std::io::Cursor::new(summary))).await?;
+async fn keep_plan(out: &Output, artifacts: &Store, manifest: Digest, plan: &PlanFiles) -> Result<(), Failure> {
+    // Held until the statement names the summary.
+    let writer = stores::blob_writer(out, artifacts).await?;
+    let (Creation::Created | Creation::Exists) = writer.create_bytes(plan.summary.0.clone()).await?;
     let (Creation::Created | Creation::Exists) =
         attestations::add(artifacts, manifest, AttestationKind::Plan, &plan.envelope.0).await?;
     Ok(())

@@ -141,6 +141,7 @@ macro_rules! assert_seen {
         for (pattern, stand_in) in [
             (r"sha256:[0-9a-f]{64}", "sha256:[DIGEST]"),
             (r"SHA256:[A-Za-z0-9+/]{43}", "SHA256:[KEY]"),
+            (r"\b[0-9a-f]{64}-[0-9a-f]{16}\.json", "[HEX]-[SHORT].json"),
             (r"\b[0-9a-f]{64}\b", "[HEX]"),
             (r"\b[0-9a-f]{40}\b", "[COMMIT]"),
             (r"\b[0-9a-f]{12}\b", "[SHORT]"),

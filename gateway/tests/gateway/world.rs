@@ -16,7 +16,7 @@ use manifest_schema::job::{Action, Asked, Happening, JobId, LaunchRequest, TaskI
 use manifest_schema::keys::SecretKey;
 use manifest_schema::manifest::{Build, BuildManifest};
 use manifest_schema::statement::{self, Statement, Subject, subject};
-use manifest_schema::storage::{AttestationKind, Key, prefix};
+use manifest_schema::storage::{AttestationKind, prefix};
 use manifest_schema::trust::{
     ApprovalRules, EnvironmentPolicy, PinnedRoots, Role, Roles, SignedPolicy, TerraformRules, TrustPolicy,
 };
@@ -117,7 +117,8 @@ impl World {
 
     async fn publish_build(&self) {
         let manifest = build().to_bytes();
-        assert_eq!(self.sides.artifacts.create(&Key::Blob(self.manifest), &manifest).await.unwrap(), Creation::Created);
+        let writer = self.sides.artifacts.blob_writer().await.unwrap();
+        assert_eq!(writer.create_bytes(manifest).await.unwrap(), Creation::Created);
         let about = vec![Subject::new(subject::MANIFEST, self.manifest)];
         let signed = Statement::new(about, statement::Build { built_at: self.ambient.now() }).sign(&key(BUILDER));
         self.attest(AttestationKind::Build, &signed.unwrap().envelope).await;

@@ -9,7 +9,7 @@ use manifest_schema::manifest::BlobRef;
 use manifest_schema::storage::Key;
 use tokio::task::JoinSet;
 
-use super::{Backend, all_keys, assert_absent, noise};
+use super::{Backend, all_keys, assert_absent, noise, writer};
 use crate::{Creation, Source, StoreError};
 
 /// More than two buffers, and no multiple of one.
@@ -67,7 +67,7 @@ pub async fn blobs_come_back_verified(backend: &impl Backend) {
     for length in [0, 1, 256 << 10, LARGE] {
         let content = noise(length);
         let blob = BlobRef::of(&content);
-        assert_eq!(store.create_blob(&blob, bytes(&content)).await.unwrap(), Creation::Created);
+        assert_eq!(writer(&store).await.create(&blob, bytes(&content)).await.unwrap(), Creation::Created);
         assert_eq!(store.size_of(&Key::Blob(blob.digest)).await.unwrap(), Some(length as u64));
         assert!(store.read_blob(&blob, Vec::new()).await.unwrap() == content, "{length} bytes came back different");
         assert!(store.fetch(&blob.digest, length).await.unwrap() == content);
@@ -86,12 +86,12 @@ pub async fn a_blob_is_read_from_its_source_once_at_most(backend: &impl Backend)
     for expected in [Creation::Created, Creation::Exists] {
         let count = Arc::new(AtomicU64::new(0));
         let source = Source::reader(Counted(io::Cursor::new(content.clone()), Arc::clone(&count)));
-        assert_eq!(store.create_blob(&blob, source).await.unwrap(), expected);
+        assert_eq!(writer(&store).await.create(&blob, source).await.unwrap(), expected);
         let read = if expected == Creation::Created { blob.size } else { 0 };
         assert_eq!(count.load(Ordering::Relaxed), read);
     }
     let gone = Source::path("no/such/file");
-    assert_eq!(store.create_blob(&blob, gone).await.unwrap(), Creation::Exists);
+    assert_eq!(writer(&store).await.create(&blob, gone).await.unwrap(), Creation::Exists);
 }
 
 /// Of many that publish the same blob, one creates it; the others find it there and whole.
@@ -103,7 +103,7 @@ pub async fn one_publisher_of_a_blob_wins(backend: &impl Backend) {
     for _ in 0..16 {
         let (store, content) = (store.clone(), content.clone());
         publishers.spawn(async move {
-            let creation = store.create_blob(&blob, bytes(&content)).await.unwrap();
+            let creation = writer(&store).await.create(&blob, bytes(&content)).await.unwrap();
             assert!(store.read_blob(&blob, Vec::new()).await.unwrap() == content);
             creation
         });
@@ -129,7 +129,7 @@ pub async fn wrong_sources_leave_nothing(backend: &impl Backend) {
         ("different", bytes(&flipped)),
         ("endless", Source::reader(Counted(io::repeat(0), Arc::clone(&taken)))),
     ] {
-        let refused = store.create_blob(&blob, source).await.unwrap_err();
+        let refused = writer(&store).await.create(&blob, source).await.unwrap_err();
         assert!(matches!(refused, StoreError::SourceChanged { .. }), "{name}: {refused}");
         assert!(!refused.is_temporary(), "{name}");
         assert_absent(&store, &blob).await;
@@ -137,17 +137,17 @@ pub async fn wrong_sources_leave_nothing(backend: &impl Backend) {
     assert!(taken.load(Ordering::Relaxed) <= blob.size + 1, "an endless source was read on");
 
     let broken = Source::reader(io::Cursor::new(content[..LARGE / 2].to_vec()).chain(Broken));
-    let refused = store.create_blob(&blob, broken).await.unwrap_err();
+    let refused = writer(&store).await.create(&blob, broken).await.unwrap_err();
     assert!(matches!(refused, StoreError::SourceUnreadable { .. }) && refused.is_temporary(), "{refused}");
-    let missing = store.create_blob(&blob, Source::path("no/such/file")).await.unwrap_err();
+    let missing = writer(&store).await.create(&blob, Source::path("no/such/file")).await.unwrap_err();
     assert!(matches!(missing, StoreError::SourceUnreadable { .. }) && !missing.is_temporary(), "{missing}");
     assert!(missing.to_string().contains("no/such/file"), "{missing}");
     assert_absent(&store, &blob).await;
 
     let other_size = BlobRef { size: blob.size - 1, ..blob };
-    assert!(store.create_blob(&other_size, bytes(&content)).await.is_err());
+    assert!(writer(&store).await.create(&other_size, bytes(&content)).await.is_err());
     assert_absent(&store, &blob).await;
-    assert_eq!(store.create_blob(&blob, bytes(&content)).await.unwrap(), Creation::Created);
+    assert_eq!(writer(&store).await.create(&blob, bytes(&content)).await.unwrap(), Creation::Created);
 }
 
 /// Bytes that were put under a blob's key behind the store's back are never given as that blob.
@@ -165,7 +165,7 @@ pub async fn tampered_blobs_never_count(backend: &impl Backend) {
         ("something appended", &longer),
     ] {
         let store = backend.fresh().await;
-        assert_eq!(store.create_blob(&blob, bytes(&content)).await.unwrap(), Creation::Created);
+        assert_eq!(writer(&store).await.create(&blob, bytes(&content)).await.unwrap(), Creation::Created);
         backend.tamper(&store, &key, tampered).await;
         let spy = Spy::default();
         let refused = store.read_blob(&blob, spy.clone()).await.map(|_| ()).unwrap_err();
@@ -175,7 +175,7 @@ pub async fn tampered_blobs_never_count(backend: &impl Backend) {
         let refused = store.fetch(&blob.digest, LARGE + 1).await.unwrap_err();
         assert!(matches!(refused, StoreError::BlobMismatch { .. }), "{name}: {refused}");
         if tampered.len() != LARGE {
-            let again = store.create_blob(&blob, bytes(&content)).await.unwrap_err();
+            let again = writer(&store).await.create(&blob, bytes(&content)).await.unwrap_err();
             assert!(matches!(again, StoreError::BlobMismatch { .. }), "{name}: publishing hides the damage: {again}");
         }
     }
@@ -208,7 +208,7 @@ pub async fn a_failing_sink_is_named(backend: &impl Backend) {
     }
     let store = backend.fresh().await;
     let blob = BlobRef::of(b"content");
-    assert_eq!(store.create_blob(&blob, bytes(b"content")).await.unwrap(), Creation::Created);
+    assert_eq!(writer(&store).await.create(&blob, bytes(b"content")).await.unwrap(), Creation::Created);
     let failed = store.read_blob(&blob, Full).await.map(|_| ()).unwrap_err();
     let StoreError::SinkFailed { digest, source } = failed else { panic!("{failed}") };
     assert_eq!((digest, source.kind()), (blob.digest, io::ErrorKind::StorageFull));

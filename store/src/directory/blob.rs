@@ -2,9 +2,12 @@
 
 use std::io::{ErrorKind, Read, Write};
 
+use manifest_schema::Digest;
 use manifest_schema::digest::Hasher;
 use manifest_schema::manifest::BlobRef;
-use manifest_schema::storage::Key;
+use manifest_schema::storage::{Key, prefix};
+use rustix::fs::AtFlags;
+use rustix::io::Errno;
 
 use super::tree::Tree;
 use crate::error::StoreError;
@@ -87,6 +90,23 @@ pub(super) fn read<W: Write>(tree: &Tree, blob: &BlobRef, mut sink: W) -> Result
     }
     sink.flush().map_err(failed)?;
     Ok(sink)
+}
+
+/// Removes those of these blobs that are there, and says how many they were. When it returns, they stay removed even
+/// after a power cut.
+pub(super) fn remove(tree: &Tree, blobs: &[Digest]) -> Result<usize, StoreError> {
+    let folder = tree.find_folder(prefix::BLOBS.trim_end_matches('/'))?;
+    let Some(folder) = folder else { return Ok(0) };
+    let mut removed = 0;
+    for digest in blobs {
+        match rustix::fs::unlinkat(&folder, digest.hex(), AtFlags::empty()) {
+            Ok(()) => removed += 1,
+            Err(Errno::NOENT) => {}
+            Err(error) => return Err(tree.failed("remove", &Key::Blob(*digest).to_string())(error)),
+        }
+    }
+    folder.sync_all().map_err(tree.failed("remove blobs from", prefix::BLOBS))?;
+    Ok(removed)
 }
 
 fn check_size(tree: &Tree, blob: &BlobRef, size: u64) -> Result<(), StoreError> {

@@ -47,7 +47,10 @@ pub(super) fn open_or_create(path: &Path) -> Result<Tree, StoreError> {
         // Created or there already: either way it is a store now.
         let _ = tree.create(MARKER, &marker)?;
     }
-    clear_temporaries(&tree)?;
+    let cleared = clear_temporaries(&tree)?;
+    if cleared > 0 {
+        tracing::debug!(cleared, "removed what killed writers left");
+    }
     Ok(tree)
 }
 
@@ -115,8 +118,9 @@ fn create_directory(path: &Path) -> Result<(), StoreError> {
 }
 
 /// Removes what writers that were killed have left. Age is measured by the file system's own clock: that of a temporary
-/// file made just now.
-fn clear_temporaries(tree: &Tree) -> Result<(), StoreError> {
+/// file made just now. Returns how many there were.
+pub(super) fn clear_temporaries(tree: &Tree) -> Result<usize, StoreError> {
+    let mut cleared = 0;
     let failed = || tree.failed("clear", TEMPORARIES);
     let now = tree.temporary(TEMPORARIES)?.written_at().map_err(failed())?;
     let folder = open_folder(tree.root(), TEMPORARIES).map_err(failed())?;
@@ -133,12 +137,13 @@ fn clear_temporaries(tree: &Tree) -> Result<(), StoreError> {
         };
         if FileType::from_raw_mode(data.st_mode) == FileType::RegularFile && now - data.st_mtime > LEFT_BEHIND {
             match rustix::fs::unlinkat(&folder, name, AtFlags::empty()) {
-                Ok(()) | Err(Errno::NOENT) => tracing::debug!(?name, "removed what a killed writer left"),
+                Ok(()) => cleared += 1,
+                Err(Errno::NOENT) => {}
                 Err(error) => return Err(failed()(error)),
             }
         }
     }
-    Ok(())
+    Ok(cleared)
 }
 
 /// Whether a temporary file of ours has such a name.

@@ -18,6 +18,7 @@ use crate::object::{Creation, Object, Replacement, Version};
 pub(super) const OURS: &str = "airlock-";
 pub(super) const TEMPORARIES: &str = "airlock-tmp";
 const LOCK: &str = "airlock-lock";
+const BLOBS_LOCK: &str = "airlock-blobs-lock";
 
 /// The directory of a store. Its operations block.
 #[derive(Debug)]
@@ -210,11 +211,27 @@ impl Tree {
 
     /// Waits until no other process or thread replaces anything here. Released when the file is dropped.
     fn lock(&self) -> Result<File, StoreError> {
+        self.lock_file(LOCK, File::lock)
+    }
+
+    /// Waits until nobody removes blobs, or with an exclusive lock, until nobody writes any either. Released when the
+    /// file is dropped.
+    pub(super) fn lock_blobs(&self, lock: fn(&File) -> io::Result<()>) -> Result<File, StoreError> {
+        self.lock_file(BLOBS_LOCK, lock)
+    }
+
+    fn lock_file(&self, name: &'static str, lock: fn(&File) -> io::Result<()>) -> Result<File, StoreError> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(&self.root, LOCK, flags, Mode::RUSR | Mode::WUSR);
-        let file = File::from(file.map_err(self.failed("open", LOCK))?);
-        file.lock().map_err(self.failed("lock", LOCK))?;
-        Ok(file)
+        let file = rustix::fs::openat(&self.root, name, flags, Mode::RUSR | Mode::WUSR);
+        let file = File::from(file.map_err(self.failed("open", name))?);
+        loop {
+            match lock(&file) {
+                Ok(()) => return Ok(file),
+                // A signal that somebody handles is no reason to go without.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.failed("lock", name)(error)),
+            }
+        }
     }
 
     /// For `map_err`: says what was tried with which key of this store.

@@ -9,9 +9,10 @@ use anyhow::Context as _;
 use artifacts::Origin;
 use manifest_schema::manifest::{BlobRef, BuildManifest};
 use manifest_schema::storage::Key;
-use store::{Creation, Source, Store, StoreError};
+use store::{BlobWriter, Creation, Source, Store, StoreError};
 
 use crate::build::pack;
+use crate::build::tally::Tally;
 use crate::context::Context;
 use crate::exit::Failure;
 use crate::parallel;
@@ -21,19 +22,6 @@ use crate::progress::Progress;
 const AT_ONCE: usize = 4;
 /// Questions asked at once.
 const QUESTIONS_AT_ONCE: usize = 32;
-
-/// How many, and how much.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Tally {
-    pub(crate) blobs: usize,
-    pub(crate) bytes: u64,
-}
-
-impl Tally {
-    fn of(blobs: &[BlobRef]) -> Self {
-        Self { blobs: blobs.len(), bytes: blobs.iter().map(|blob| blob.size).sum() }
-    }
-}
 
 /// What became of a build's blobs.
 #[derive(Debug)]
@@ -45,7 +33,12 @@ pub(crate) struct Sent {
 }
 
 /// Sends the blobs of a manifest that the store lacks.
-pub(super) async fn send(context: &Context, store: &Store, manifest: &BuildManifest) -> Result<Sent, Failure> {
+pub(super) async fn send(
+    context: &Context,
+    store: &Store,
+    writer: &BlobWriter,
+    manifest: &BuildManifest,
+) -> Result<Sent, Failure> {
     let (missing, present) = compare(store, manifest).await?;
     let sent = Sent { sent: Tally::of(&missing), present: Tally::of(&present) };
     if missing.is_empty() {
@@ -60,7 +53,7 @@ pub(super) async fn send(context: &Context, store: &Store, manifest: &BuildManif
         })
         .collect::<anyhow::Result<_>>()?;
     let progress = Arc::new(Progress::bytes(&context.out, "publishing", Some(sent.sent.bytes)));
-    parallel::each(work, AT_ONCE, |(blob, origin)| copy(store.clone(), blob, origin, progress.clone())).await?;
+    parallel::each(work, AT_ONCE, |(blob, origin)| copy(writer.clone(), blob, origin, progress.clone())).await?;
     Ok(sent)
 }
 
@@ -77,7 +70,7 @@ async fn compare(store: &Store, manifest: &BuildManifest) -> Result<(Vec<BlobRef
     Ok((blobs(missing), blobs(present)))
 }
 
-async fn copy(store: Store, blob: BlobRef, origin: Origin, progress: Arc<Progress>) -> Result<(), Failure> {
+async fn copy(writer: BlobWriter, blob: BlobRef, origin: Origin, progress: Arc<Progress>) -> Result<(), Failure> {
     let (source, name) = match origin {
         Origin::File(path) => {
             let name = path.display().to_string();
@@ -89,7 +82,7 @@ async fn copy(store: Store, blob: BlobRef, origin: Origin, progress: Arc<Progres
         ),
     };
     let (Creation::Created | Creation::Exists) =
-        store.create_blob(&blob, source).await.map_err(|error| named(error, name))?;
+        writer.create(&blob, source).await.map_err(|error| named(error, name))?;
     Ok(())
 }
 

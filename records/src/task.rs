@@ -1,10 +1,12 @@
 //! Processes on this machine: who one is, and proof that one is dead.
 //!
-//! A process is named by its pid, its start time and the machine's boot id, because pids are used again and start
-//! times count from boot. Linux only: elsewhere there is no proof, and nothing is taken over without proof.
+//! A process is named by its pid, its start time, the machine's boot id and the pid namespace, because pids are used
+//! again, start times count from boot, and every container counts its own pids. Linux only: elsewhere there is no proof,
+//! and nothing is taken over without proof.
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 
 use manifest_schema::job::TaskId;
 
@@ -25,7 +27,7 @@ pub enum Liveness {
 /// When the system doesn't tell.
 pub fn process(pid: u32) -> io::Result<TaskId> {
     let (started, _) = stat(pid)?;
-    Ok(TaskId::Process { pid, started, boot: boot_id()? })
+    Ok(TaskId::Process { pid, started, boot: boot_id()?, namespace: namespace()? })
 }
 
 /// This process.
@@ -38,11 +40,15 @@ pub fn this_process() -> io::Result<TaskId> {
 
 /// Whether a process on this machine still runs.
 pub fn liveness(task: &TaskId) -> Liveness {
-    let TaskId::Process { pid, started, boot } = task else { return Liveness::Unknown };
+    let TaskId::Process { pid, started, boot, namespace: counted_in } = task else { return Liveness::Unknown };
     match boot_id() {
         Ok(now) if now != *boot => return Liveness::Dead,
         Ok(_) => {}
         Err(_) => return Liveness::Unknown,
+    }
+    // Seen from elsewhere, that number is another process, or none.
+    if namespace().ok() != Some(*counted_in) {
+        return Liveness::Unknown;
     }
     match stat(*pid) {
         Ok((_, 'Z' | 'X')) => Liveness::Dead,
@@ -51,6 +57,11 @@ pub fn liveness(task: &TaskId) -> Liveness {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Liveness::Dead,
         Err(_) => Liveness::Unknown,
     }
+}
+
+/// The inode of this process's pid namespace; see pid_namespaces(7).
+fn namespace() -> io::Result<u64> {
+    Ok(fs::metadata("/proc/self/ns/pid")?.ino())
 }
 
 fn boot_id() -> io::Result<String> {
@@ -92,11 +103,14 @@ mod tests {
     }
 
     #[test]
-    fn a_pid_used_again_or_another_boot_is_dead() {
-        let TaskId::Process { pid, started, boot } = this_process().unwrap() else { panic!("not a process") };
-        let earlier = TaskId::Process { pid, started: started - 1, boot: boot.clone() };
+    fn a_pid_used_again_or_another_boot_is_dead_and_another_namespace_unknown() {
+        let this = this_process().unwrap();
+        let TaskId::Process { pid, started, boot, namespace } = this.clone() else { panic!("not a process") };
+        let earlier = TaskId::Process { pid, started: started - 1, boot: boot.clone(), namespace };
         assert_eq!(liveness(&earlier), Liveness::Dead);
-        let before_boot = TaskId::Process { pid, started, boot: "another".to_owned() };
+        let elsewhere = TaskId::Process { pid, started: started - 1, boot, namespace: namespace + 1 };
+        assert_eq!(liveness(&elsewhere), Liveness::Unknown);
+        let before_boot = TaskId::Process { pid, started, boot: "another".to_owned(), namespace: namespace + 1 };
         assert_eq!(liveness(&before_boot), Liveness::Dead);
         assert_eq!(liveness(&TaskId::Ecs { arn: "arn".to_owned() }), Liveness::Unknown);
     }

@@ -186,8 +186,22 @@ async fn a_pid_that_is_used_again_is_a_dead_worker() {
     let world = World::new().await;
     let (job, _) = world.accepted(&world.request(1)).await;
     let mut worker = world.journal(WriterKind::Worker, job).await;
-    let TaskId::Process { pid, started, boot } = task::this_process().unwrap() else { panic!("not a process") };
-    let task = TaskId::Process { pid, started: started - 1, boot };
+    let mut task = task::this_process().unwrap();
+    let TaskId::Process { started, .. } = &mut task else { panic!("not a process") };
+    *started -= 1;
     worker.append(Happening::Began { task, version: "1".to_owned() }).await.unwrap();
     assert_eq!(world.status(job).await.outcome, Some(JobOutcome::Interrupted));
+}
+
+/// Asked from another container, a pid proves nothing: its worker may be alive under that number elsewhere.
+#[tokio::test]
+async fn a_worker_of_another_pid_namespace_is_not_called_dead() {
+    let world = World::new().await;
+    let (job, _) = world.accepted(&world.request(1)).await;
+    let mut worker = world.journal(WriterKind::Worker, job).await;
+    let mut task = task::this_process().unwrap();
+    let TaskId::Process { started, namespace, .. } = &mut task else { panic!("not a process") };
+    (*started, *namespace) = (*started - 1, *namespace + 1);
+    worker.append(Happening::Began { task, version: "1".to_owned() }).await.unwrap();
+    assert_eq!(world.status(job).await.outcome, None);
 }

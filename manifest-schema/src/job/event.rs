@@ -74,6 +74,9 @@ pub enum TaskId {
         started: u64,
         /// The machine's boot id, because start times are, too.
         boot: String,
+        /// The inode of the pid namespace in which `pid` means this process (`/proc/self/ns/pid`): a container has its
+        /// own numbers.
+        namespace: u64,
     },
     /// An ECS task.
     Ecs {

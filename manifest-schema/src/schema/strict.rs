@@ -91,7 +91,7 @@ fn reason() -> Reason {
 }
 
 fn task() -> TaskId {
-    TaskId::Process { pid: 1, started: 2, boot: "b".to_owned() }
+    TaskId::Process { pid: 1, started: 2, boot: "b".to_owned(), namespace: 3 }
 }
 
 fn event(happening: Happening) -> Event {

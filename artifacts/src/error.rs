@@ -1,10 +1,16 @@
 //! Why files can't be packed.
 
+mod archive;
+mod image;
+
 use std::io;
 use std::path::{Path, PathBuf};
 
 use manifest_schema::manifest::TreeProblem;
 use manifest_schema::names::NameError;
+
+pub use archive::ArchiveProblem;
+pub use image::ImageProblem;
 
 /// Files that can't become an artifact.
 #[derive(Debug, thiserror::Error)]
@@ -83,10 +89,10 @@ pub enum PackError {
     /// Text that is no media type.
     #[error("{0:?} is not a media type: expected type/subtype, as in RFC 6838")]
     MediaType(String),
-    /// A directory that is no usable OCI image layout.
-    #[error("{} is not an image layout that can be packed", path.display())]
-    Layout {
-        /// The layout's directory.
+    /// A directory or archive that is no usable image.
+    #[error("{} is not an image that can be packed", path.display())]
+    Image {
+        /// The directory or archive.
         path: PathBuf,
         /// Why.
         source: ImageProblem,
@@ -94,12 +100,30 @@ pub enum PackError {
     /// A blob of an image that contradicts the descriptor naming it.
     #[error("blob {digest} of the image {} is refused", path.display())]
     ImageBlob {
-        /// The layout's directory.
+        /// The directory or archive.
         path: PathBuf,
         /// The digest as the descriptor has it.
         digest: manifest_schema::Digest,
         /// Why.
         source: ImageProblem,
+    },
+    /// A file that is no archive as all readers read it.
+    #[error("{} is not an archive that can be packed", path.display())]
+    Archive {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: ArchiveProblem,
+    },
+    /// An entry for which an archive is refused.
+    #[error("the archive {} is refused for its entry {entry:?}", path.display())]
+    Entry {
+        /// The archive.
+        path: PathBuf,
+        /// The entry's name, with replacement characters where it is not UTF-8.
+        entry: String,
+        /// Why.
+        source: ArchiveProblem,
     },
 }
 
@@ -111,69 +135,4 @@ impl PackError {
     pub(crate) fn name(path: &Path) -> impl FnOnce(NameError) -> Self + '_ {
         move |source| Self::Name { path: path.to_owned(), source }
     }
-}
-
-/// What is wrong with an OCI image layout (image-spec v1.1) or one of its blobs.
-#[derive(Debug, thiserror::Error)]
-pub enum ImageProblem {
-    /// No such blob in `blobs/sha256`.
-    #[error("it is missing from blobs/sha256")]
-    Missing,
-    /// The file has another length than its descriptor says.
-    #[error("it has {found} bytes; its descriptor says {declared}")]
-    Size {
-        /// Bytes in the file.
-        found: u64,
-        /// Bytes according to the descriptor.
-        declared: u64,
-    },
-    /// The file has another digest than its descriptor says.
-    #[error("its bytes have the digest {found}")]
-    Digest {
-        /// What the bytes hash to.
-        found: manifest_schema::Digest,
-    },
-    /// A JSON document larger than any registry takes.
-    #[error("it has {size} bytes; at most {limit} are read")]
-    TooLarge {
-        /// Its size in bytes.
-        size: u64,
-        /// The limit in bytes.
-        limit: u64,
-    },
-    /// Indexes inside indexes beyond any use.
-    #[error("indexes are nested more than {limit} deep")]
-    TooDeep {
-        /// Most manifests on the way from the top to an image, both included.
-        limit: usize,
-    },
-    /// More blobs than any image has.
-    #[error("the image has more than {limit} blobs")]
-    TooMany {
-        /// The limit.
-        limit: usize,
-    },
-    /// A descriptor with a media type that is none.
-    #[error("{0:?} is not a media type")]
-    MediaType(String),
-    /// A descriptor that should name an image manifest or an image index.
-    #[error("its media type {0:?} is neither an image manifest's nor an image index's")]
-    NotAnImage(String),
-    /// A manifest that calls itself something else than its descriptor does.
-    #[error("it calls itself {found:?}; its descriptor says {declared:?}")]
-    OtherMediaType {
-        /// The document's own `mediaType`.
-        found: String,
-        /// The descriptor's.
-        declared: String,
-    },
-    /// The same bytes used as a manifest and as a layer or configuration.
-    #[error("it is used both as a manifest and as something else")]
-    TwoRoles,
-    /// No JSON, a repeated key, or not of the right shape.
-    #[error("it can't be read")]
-    Json(#[source] serde_json::Error),
-    /// Well-formed JSON that is not what it should be.
-    #[error("{0}")]
-    Shape(String),
 }

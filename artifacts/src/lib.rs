@@ -1,6 +1,6 @@
 //! Turns files into artifacts and back: hash, pack, extract, safely.
 //!
-//! Packing (CI) reads files, a Terraform directory or an OCI image layout and returns the manifest's [`Artifact`]
+//! Packing (CI) reads files, a Terraform directory or an image in any of its forms and returns the manifest's [`Artifact`]
 //! together with where the bytes of each blob are. The same files give the same artifact on any machine, whatever
 //! their times, owners, umask or the order in which they were made. A file that changes while it is read is refused,
 //! and so is anything but regular files, directories and, in directories, links inside: what is recorded is exactly
@@ -15,6 +15,7 @@
 //!
 //! Nothing here verifies signatures or talks to a store: who vouches for a file list is decided before and elsewhere.
 
+mod archive;
 mod bundle;
 mod error;
 mod extract;
@@ -30,9 +31,9 @@ use std::path::PathBuf;
 use manifest_schema::manifest::{Artifact, BlobRef};
 
 pub use bundle::{BUNDLE_MEDIA_TYPE, BundleLimits, pack_terraform};
-pub use error::{ImageProblem, PackError};
+pub use error::{ArchiveProblem, ImageProblem, PackError};
 pub use extract::{EntryProblem, ExtractError, extract_bundle};
-pub use image::pack_image;
+pub use image::{locate_image, pack_image};
 pub use oci::{
     DOCUMENT_LIMIT, Descriptor, Healthcheck, History, ImageConfig, ImageDocument, Platform, RootFs, RunConfig,
 };
@@ -64,7 +65,16 @@ pub struct BlobSource {
 pub enum Origin {
     /// The whole of this file.
     File(PathBuf),
-    /// In memory, because packing made them; at most [`BundleLimits::bytes`].
+    /// Some of the bytes of this file, an archive.
+    Range {
+        /// The file.
+        path: PathBuf,
+        /// Where they begin.
+        offset: u64,
+        /// How many they are.
+        length: u64,
+    },
+    /// In memory, because packing made them; at most [`BundleLimits::bytes`] or [`DOCUMENT_LIMIT`].
     Bytes(Vec<u8>),
 }
 

@@ -3,7 +3,7 @@
 mod config;
 mod json;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use manifest_schema::Digest;
@@ -11,13 +11,17 @@ use serde::Deserialize;
 
 pub use config::{Healthcheck, History, ImageConfig, RootFs, RunConfig};
 
-use self::json::{Unread, parse};
+use self::json::Unread;
+pub(crate) use self::json::{nullable, parse};
 use crate::error::ImageProblem;
 
 /// Most bytes of a manifest, index or configuration; the distribution-spec lets registries refuse larger manifests.
 pub const DOCUMENT_LIMIT: u64 = 4 << 20;
 
 pub(crate) const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+pub(crate) const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+/// Of a layer that is not compressed.
+pub(crate) const OCI_LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
 const MANIFESTS: [&str; 2] = [OCI_MANIFEST, "application/vnd.docker.distribution.manifest.v2+json"];
@@ -156,18 +160,17 @@ pub(crate) fn check_marker(bytes: &[u8]) -> Result<(), ImageProblem> {
     Err(ImageProblem::Shape(format!("oci-layout has version {image_layout_version:?}; only 1.0.0 is known")))
 }
 
-/// Reads `index.json`, which must name one image manifest or image index.
+/// Reads `index.json`, which must name one image manifest or image index, maybe several times under several names.
 pub(crate) fn read_top(bytes: &[u8]) -> Result<Descriptor, ImageProblem> {
     let mut manifests = match ImageDocument::from_bytes(bytes, OCI_INDEX)? {
         ImageDocument::Index { manifests } => manifests,
         ImageDocument::Image { .. } => Vec::new(),
     };
+    let mut seen = BTreeSet::new();
+    manifests.retain(|one| seen.insert((one.digest, one.size, one.media_type.clone())));
     match (manifests.pop(), manifests.len()) {
         (Some(top), 0) => Ok(top),
-        (Some(_), others) => Err(ImageProblem::Shape(format!(
-            "index.json names {} images; a layout to pack holds one: write each to a directory of its own",
-            others + 1
-        ))),
+        (Some(_), others) => Err(ImageProblem::Several { document: "index.json", count: others + 1 }),
         (None, _) => Err(ImageProblem::Shape("index.json names no image".to_owned())),
     }
 }

@@ -1,8 +1,8 @@
 //! Reading files that must hold still: one at a time, or many on all cores.
 
 use std::fs::{self, File, Metadata};
-use std::io::{self, Read as _};
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::os::unix::fs::{FileExt as _, FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,15 +13,15 @@ use manifest_schema::digest::Hasher;
 use manifest_schema::manifest::{BlobRef, FileMode};
 use rustix::fs::{Mode, OFlags};
 
-use crate::Progress;
 use crate::error::PackError;
+use crate::{Origin, Progress};
 
 /// Bytes read at once.
 pub(crate) const CHUNK: usize = 256 << 10;
 
 /// What the system says about a file that changes whenever its content, mode or identity does. It can miss a write of
 /// the same length within one tick of the file system's clock; publishing hashes again and catches that.
-#[derive(PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stamp {
     identity: (u64, u64),
     size: u64,
@@ -69,11 +69,94 @@ pub(crate) fn expect_file(path: &Path) -> Result<Metadata, PackError> {
     Err(PackError::Kind { path: path.to_owned(), found, expected: "a regular file" })
 }
 
+/// A file, or some of the bytes of a file that was looked into before.
+#[derive(Clone)]
+pub(crate) struct Part {
+    path: PathBuf,
+    within: Option<Within>,
+    size: u64,
+}
+
+#[derive(Clone, Copy)]
+struct Within {
+    stamp: Stamp,
+    offset: u64,
+}
+
+impl Part {
+    /// The whole of a regular file.
+    pub(crate) fn whole(path: PathBuf) -> Result<Self, PackError> {
+        let size = expect_file(&path)?.len();
+        Ok(Self { path, within: None, size })
+    }
+
+    /// So many bytes of the file that looked like this.
+    pub(crate) fn of_file(path: PathBuf, stamp: Stamp, offset: u64, size: u64) -> Self {
+        Self { path, within: Some(Within { stamp, offset }), size }
+    }
+
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The same for parts that are the same bytes of the same file.
+    pub(crate) fn key(&self) -> (&Path, u64) {
+        (&self.path, self.within.map_or(0, |within| within.offset))
+    }
+
+    pub(crate) fn origin(&self) -> Origin {
+        let path = self.path.clone();
+        match self.within {
+            None => Origin::File(path),
+            Some(Within { offset, .. }) => Origin::Range { path, offset, length: self.size },
+        }
+    }
+
+    pub(crate) fn open(&self) -> Result<Still<'_>, PackError> {
+        let still = Still::open(&self.path)?;
+        match self.within {
+            None => Ok(still),
+            Some(Within { stamp, .. }) if stamp != still.stamp => Err(PackError::Changed { path: self.path.clone() }),
+            Some(Within { offset, .. }) => Ok(Still { offset, size: self.size, ..still }),
+        }
+    }
+
+    /// Its length and digest.
+    pub(crate) fn hash(&self, progress: Progress<'_>) -> Result<BlobRef, PackError> {
+        let still = self.open()?;
+        let size = still.size();
+        Ok(BlobRef { digest: still.read(progress, |_| ())?, size })
+    }
+
+    /// Its first bytes, with zeros after them if it has fewer.
+    pub(crate) fn start<const N: usize>(&self) -> Result<[u8; N], PackError> {
+        let still = self.open()?;
+        let mut bytes = [0; N];
+        let length = usize::try_from(still.size()).unwrap_or(N).min(N);
+        still.read_at(still.offset, &mut bytes[..length])?;
+        Ok(bytes)
+    }
+
+    /// Its bytes, which must not be more than `limit`, and their digest.
+    pub(crate) fn bytes(&self, limit: u64, progress: Progress<'_>) -> Result<Option<(Vec<u8>, Digest)>, PackError> {
+        let still = self.open()?;
+        // Asked of the open file, so that no more than the limit is ever held.
+        if still.size() > limit {
+            return Ok(None);
+        }
+        let mut bytes = Vec::new();
+        let digest = still.read(progress, |piece| bytes.extend_from_slice(piece))?;
+        Ok(Some((bytes, digest)))
+    }
+}
+
 /// A regular file, open for reading, with what it looked like when it was opened.
 pub(crate) struct Still<'a> {
     path: &'a Path,
     file: File,
     stamp: Stamp,
+    offset: u64,
+    size: u64,
 }
 
 impl<'a> Still<'a> {
@@ -88,11 +171,16 @@ impl<'a> Still<'a> {
         if !metadata.is_file() {
             return Err(PackError::Changed { path: path.to_owned() });
         }
-        Ok(Self { path, file, stamp: Stamp::of(&metadata) })
+        Ok(Self { path, file, stamp: Stamp::of(&metadata), offset: 0, size: metadata.size() })
     }
 
+    /// How many bytes are to be read.
     pub(crate) fn size(&self) -> u64 {
-        self.stamp.size
+        self.size
+    }
+
+    pub(crate) fn stamp(&self) -> Stamp {
+        self.stamp
     }
 
     /// The owner's execute bit is all that crosses the gap.
@@ -100,33 +188,51 @@ impl<'a> Still<'a> {
         if self.stamp.mode & 0o100 == 0 { FileMode::Regular } else { FileMode::Executable }
     }
 
+    /// Fills `buffer` with what is at `offset` in the file.
+    pub(crate) fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), PackError> {
+        let read = self.file.read_exact_at(buffer, offset);
+        read.map_err(|error| {
+            if error.kind() == io::ErrorKind::UnexpectedEof {
+                return PackError::Changed { path: self.path.to_owned() };
+            }
+            PackError::read(self.path)(error)
+        })
+    }
+
     /// Reads to the end, handing every piece to `sink`, and returns the digest if the file held still.
     pub(crate) fn read(mut self, progress: Progress<'_>, mut sink: impl FnMut(&[u8])) -> Result<Digest, PackError> {
+        if self.offset > 0 {
+            self.file.seek(SeekFrom::Start(self.offset)).map_err(PackError::read(self.path))?;
+        }
         let mut buffer = vec![0; CHUNK];
         let mut hasher = Hasher::default();
-        let mut read = 0;
-        loop {
-            let length = match self.file.read(&mut buffer) {
-                Ok(0) => break,
+        // A file that is appended to without end must not be read without end.
+        let mut left = self.size;
+        while left > 0 {
+            let room = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            let length = match self.file.read(&mut buffer[..room]) {
+                Ok(0) => return Err(PackError::Changed { path: self.path.to_owned() }),
                 Ok(length) => length,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(PackError::read(self.path)(error)),
             };
-            read += length as u64;
-            // A file that is appended to without end must not be read without end.
-            if read > self.stamp.size {
-                break;
-            }
+            left -= length as u64;
             hasher.update(&buffer[..length]);
             sink(&buffer[..length]);
             progress(length as u64);
         }
+        self.expect_unchanged()?;
+        Ok(hasher.finish().0)
+    }
+
+    /// Whether the file, and what has its name, looks as it did when it was opened.
+    pub(crate) fn expect_unchanged(&self) -> Result<(), PackError> {
         let opened = self.file.metadata().map_err(PackError::read(self.path))?;
         let named = fs::symlink_metadata(self.path).map_err(PackError::read(self.path))?;
-        if read != self.stamp.size || Stamp::of(&opened) != self.stamp || Stamp::of(&named) != self.stamp {
+        if Stamp::of(&opened) != self.stamp || Stamp::of(&named) != self.stamp {
             return Err(PackError::Changed { path: self.path.to_owned() });
         }
-        Ok(hasher.finish().0)
+        Ok(())
     }
 }
 
@@ -146,28 +252,37 @@ pub(crate) fn hash(path: &Path, progress: Progress<'_>) -> Result<Hashed, PackEr
 /// Hashes files on all cores; results are in the order of `paths`. Of several failures, the first in that order is
 /// returned.
 pub(crate) fn hash_all(paths: &[PathBuf], progress: Progress<'_>) -> Result<Vec<Hashed>, PackError> {
+    on_all_cores(paths, |path| hash(path, progress))
+}
+
+/// Does `work` for every item, on all cores; results are in the order of `items`. Of several failures, the first in
+/// that order is returned.
+pub(crate) fn on_all_cores<T: Sync, R: Send>(
+    items: &[T],
+    work: impl Fn(&T) -> Result<R, PackError> + Sync,
+) -> Result<Vec<R>, PackError> {
     let next = AtomicUsize::new(0);
-    let results = Mutex::new(Vec::with_capacity(paths.len()));
-    let work = || {
+    let results = Mutex::new(Vec::with_capacity(items.len()));
+    let share = || {
         let mut mine = Vec::new();
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some(path) = paths.get(index) else { break };
-            let result = hash(path, progress);
+            let Some(item) = items.get(index) else { break };
+            let result = work(item);
             if result.is_err() {
-                // Paths are handed out in order, so all before this one are in someone's hands already.
-                next.store(paths.len(), Ordering::Relaxed);
+                // Items are handed out in order, so all before this one are in someone's hands already.
+                next.store(items.len(), Ordering::Relaxed);
             }
             mine.push((index, result));
         }
         results.lock().unwrap_or_else(std::sync::PoisonError::into_inner).append(&mut mine);
     };
-    let threads = thread::available_parallelism().map_or(1, usize::from).min(paths.len());
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(items.len());
     thread::scope(|scope| {
         for _ in 1..threads {
-            scope.spawn(work);
+            scope.spawn(share);
         }
-        work();
+        share();
     });
     let mut results = results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     results.sort_by_key(|(index, _)| *index);

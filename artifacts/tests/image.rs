@@ -130,7 +130,7 @@ fn layouts_that_are_none_are_refused() {
     let index = |manifests: Value| json!({ "schemaVersion": 2, "manifests": manifests }).to_string();
     for (case, text) in [
         ("no image", index(json!([]))),
-        ("two images", index(json!([image, image]))),
+        ("two images", index(json!([image, layout.image("windows")]))),
         ("no manifests", json!({ "schemaVersion": 2 }).to_string()),
         ("schema 1", json!({ "schemaVersion": 1, "manifests": [image] }).to_string()),
         ("duplicate key", format!(r#"{{"schemaVersion":2,"manifests":[{image}],"manifests":[]}}"#)),
@@ -147,12 +147,12 @@ fn layouts_that_are_none_are_refused() {
         ("too large", format!("{}{}", index(json!([image])), " ".repeat(4 << 20))),
     ] {
         let error = layout.pack_index(&text).unwrap_err();
-        assert!(matches!(error, PackError::Layout { .. }), "{case}: {error}");
+        assert!(matches!(error, PackError::Image { .. }), "{case}: {error}");
     }
     for (case, marker) in [("version", r#"{"imageLayoutVersion":"2.0.0"}"#), ("shape", "{}"), ("no JSON", "")] {
         fs::write(layout.0.path().join("oci-layout"), marker).unwrap();
         let error = layout.pack(std::slice::from_ref(&image)).unwrap_err();
-        assert!(matches!(error, PackError::Layout { .. }), "{case}: {error}");
+        assert!(matches!(error, PackError::Image { .. }), "{case}: {error}");
     }
     fs::remove_file(layout.0.path().join("oci-layout")).unwrap();
     let error = layout.pack(&[image]).unwrap_err();

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use manifest_schema::Digest;
 use serde::Deserialize;
 
+use super::OCI_CONFIG;
 use super::json::{self, Unread, parse};
 use crate::error::ImageProblem;
 
@@ -127,10 +128,7 @@ pub struct History {
 impl ImageConfig {
     /// Whether blobs of this media type are to be read as this; images made from anything else have other ones.
     pub fn is_media_type(media_type: &str) -> bool {
-        matches!(
-            media_type,
-            "application/vnd.oci.image.config.v1+json" | "application/vnd.docker.container.image.v1+json"
-        )
+        matches!(media_type, OCI_CONFIG | "application/vnd.docker.container.image.v1+json")
     }
 
     /// Reads a configuration as strictly as an [`ImageDocument`](super::ImageDocument).

@@ -57,7 +57,7 @@ const SPELLINGS: [&str; 39] = [
 ];
 
 /// Reads a whole document.
-pub(super) fn parse<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, ImageProblem> {
+pub(crate) fn parse<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, ImageProblem> {
     let size = bytes.len() as u64;
     if size > DOCUMENT_LIMIT {
         return Err(ImageProblem::TooLarge { size, limit: DOCUMENT_LIMIT });
@@ -67,7 +67,7 @@ pub(super) fn parse<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, Ima
 }
 
 /// A field that may be `null`, which Go writes for what is empty.
-pub(super) fn nullable<'de, T: Deserialize<'de> + Default, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
+pub(crate) fn nullable<'de, T: Deserialize<'de> + Default, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
     Option::deserialize(from).map(Option::unwrap_or_default)
 }
 

@@ -20,7 +20,7 @@ use crate::exit::Failure;
 pub(crate) fn artifacts(project: &Project, progress: Progress<'_>) -> Result<Vec<Artifact>, Failure> {
     let packed = project.config.artifacts.iter().map(|(name, config)| {
         let packed = pack(project, name, config, progress);
-        packed.map(|packed| packed.artifact).map_err(|error| explain(error, project, &format!("[artifacts.{name}]")))
+        packed.map(|packed| packed.artifact).map_err(|error| explain(error, project, &place(name)))
     });
     packed.collect()
 }
@@ -75,6 +75,10 @@ fn pack(
     }
 }
 
+fn place(name: &ArtifactName) -> String {
+    format!("[artifacts.{name}]")
+}
+
 fn explain(error: PackError, project: &Project, place: &str) -> Failure {
     let vanished = matches!(&error, PackError::Read { source, .. } if source.kind() == ErrorKind::NotFound);
     let failure = Failure::from(error);
@@ -106,8 +110,8 @@ pub(crate) fn origins(
                 origins.extend(files.iter().map(|entry| (entry.digest, file(&path, entry.path.as_str()))));
             }
             (Content::Image(blobs), PackKind::Image) => {
-                let layout = path.join("blobs").join("sha256");
-                origins.extend(blobs.iter().map(|blob| (blob.digest, Origin::File(layout.join(blob.digest.hex())))));
+                let located = artifacts::locate_image(&path, blobs);
+                origins.extend(located.map_err(|error| explain(error, project, &place(&artifact.name)))?);
             }
             (Content::Terraform(_), PackKind::Terraform) => {
                 origins.insert(artifact.digest, bundle(project, artifact, config)?);
@@ -132,7 +136,7 @@ pub(crate) fn origins(
 
 fn bundle(project: &Project, artifact: &Artifact, config: &ArtifactConfig) -> Result<Origin, Failure> {
     let packed = pack(project, &artifact.name, config, &|_| {})
-        .map_err(|error| explain(error, project, &format!("[artifacts.{}]", artifact.name)))?;
+        .map_err(|error| explain(error, project, &place(&artifact.name)))?;
     if packed.artifact.digest != artifact.digest {
         let origin = project.resolve(&config.path).display().to_string();
         let detail = format!("its files now make {}", packed.artifact.digest);

@@ -1,8 +1,7 @@
 //! Copies what a store lacks into it, several blobs at once, hashing every byte on the way.
 
 use std::fs::File;
-use std::io::{self, Read};
-use std::path::PathBuf;
+use std::io::{self, Read, Seek as _, SeekFrom};
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -71,16 +70,11 @@ async fn compare(store: &Store, manifest: &BuildManifest) -> Result<(Vec<BlobRef
 }
 
 async fn copy(writer: BlobWriter, blob: BlobRef, origin: Origin, progress: Arc<Progress>) -> Result<(), Failure> {
-    let (source, name) = match origin {
-        Origin::File(path) => {
-            let name = path.display().to_string();
-            (Source::reader(Counted { source: Late::Closed(path), progress }), name)
-        }
-        Origin::Bytes(bytes) => (
-            Source::reader(Counted { source: Late::Open(Box::new(io::Cursor::new(bytes))), progress }),
-            "the Terraform bundle".to_owned(),
-        ),
+    let name = match &origin {
+        Origin::File(path) | Origin::Range { path, .. } => path.display().to_string(),
+        Origin::Bytes(_) => "what was packed in memory".to_owned(),
     };
+    let source = Source::reader(Counted { source: Late::Closed(origin), progress });
     let (Creation::Created | Creation::Exists) =
         writer.create(&blob, source).await.map_err(|error| named(error, name))?;
     Ok(())
@@ -115,7 +109,7 @@ struct Counted {
 
 /// A file is opened when its turn comes: a build may have more files than may be open.
 enum Late {
-    Closed(PathBuf),
+    Closed(Origin),
     Open(Box<dyn Read + Send>),
 }
 
@@ -123,14 +117,26 @@ impl Read for Counted {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = match &mut self.source {
             Late::Open(source) => source.read(buffer)?,
-            Late::Closed(path) => {
-                let mut file = File::open(path)?;
-                let read = file.read(buffer)?;
-                self.source = Late::Open(Box::new(file));
+            Late::Closed(origin) => {
+                let mut source = open(origin)?;
+                let read = source.read(buffer)?;
+                self.source = Late::Open(source);
                 read
             }
         };
         self.progress.advance(u64::try_from(read).unwrap_or(u64::MAX));
         Ok(read)
     }
+}
+
+fn open(origin: &mut Origin) -> io::Result<Box<dyn Read + Send>> {
+    Ok(match origin {
+        Origin::File(path) => Box::new(File::open(path)?),
+        Origin::Range { path, offset, length } => {
+            let mut file = File::open(path)?;
+            file.seek(SeekFrom::Start(*offset))?;
+            Box::new(file.take(*length))
+        }
+        Origin::Bytes(bytes) => Box::new(io::Cursor::new(std::mem::take(bytes))),
+    })
 }

@@ -284,7 +284,8 @@ fn write_toml(path: &Path, project: &ProjectName, environment: &EnvironmentName)
 }
 
 const EXAMPLE: &str = r#"
-# What a build makes. Kinds: file, directory, image (an OCI image layout), terraform (a root module).
+# What a build makes. Kinds: file, directory, image (an OCI layout or archive, or what docker save wrote),
+# terraform (a root module).
 # [artifacts.site]
 # kind = "directory"
 # path = "public"

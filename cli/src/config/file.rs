@@ -50,7 +50,7 @@ pub(crate) enum PackKind {
     File(Option<String>),
     /// A directory of files.
     Directory,
-    /// An OCI image layout.
+    /// An OCI image layout, an archive of one, or what `docker save` writes.
     Image,
     /// A Terraform root module.
     Terraform,

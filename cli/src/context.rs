@@ -12,6 +12,7 @@ use crate::config::{self, Environment, EnvironmentArgs, Project};
 use crate::env;
 use crate::exit::Failure;
 use crate::output::{ColorChoice, Format, Output};
+use crate::progress::ProgressChoice;
 
 /// The flags of every command.
 #[derive(Debug, Args)]
@@ -27,6 +28,9 @@ pub(crate) struct GlobalArgs {
     /// When to use colours; NO_COLOR is honoured.
     #[arg(long, global = true, value_enum, default_value = "auto", value_name = "WHEN")]
     pub(crate) color: ColorChoice,
+    /// How to show how far long work is.
+    #[arg(long, global = true, value_enum, default_value = "auto", value_name = "HOW")]
+    pub(crate) progress: ProgressChoice,
     /// The configuration file, instead of airlock.toml here or in a directory above.
     #[arg(long, global = true, value_name = "FILE", env = env::CONFIG, hide_env_values = true)]
     pub(crate) config: Option<PathBuf>,
@@ -48,8 +52,8 @@ pub(crate) struct Context {
 impl Context {
     /// Made once, in `main`.
     pub(crate) fn new(arguments: GlobalArgs, ambient: Ambient) -> Self {
-        let GlobalArgs { format, quiet, color, config, directory } = arguments;
-        Self { out: Output::new(format, quiet, color), ambient, config, directory }
+        let GlobalArgs { format, quiet, color, progress, config, directory } = arguments;
+        Self { out: Output::new(format, quiet, color, progress), ambient, config, directory }
     }
 
     /// Goes to the directory that `-C` names and starts logging.

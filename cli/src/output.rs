@@ -13,6 +13,8 @@ use clap::ValueEnum;
 use manifest_schema::json::to_bytes;
 use serde::Serialize;
 
+use crate::progress::ProgressChoice;
+
 pub(crate) use table::Table;
 pub(crate) use text::{count, duration, plain, size, wrap};
 
@@ -42,17 +44,18 @@ pub(crate) struct Output {
     format: Format,
     quiet: bool,
     color: ColorChoice,
+    progress: ProgressChoice,
 }
 
 impl Output {
     /// As the global flags want it.
-    pub(crate) fn new(format: Format, quiet: bool, color: ColorChoice) -> Self {
-        Self { format, quiet, color }
+    pub(crate) fn new(format: Format, quiet: bool, color: ColorChoice, progress: ProgressChoice) -> Self {
+        Self { format, quiet, color, progress }
     }
 
     /// JSON without anything for people.
     pub(crate) fn for_programs() -> Self {
-        Self::new(Format::Json, true, ColorChoice::Never)
+        Self::new(Format::Json, true, ColorChoice::Never, ProgressChoice::None)
     }
 
     /// Whether answers are JSON.
@@ -63,6 +66,11 @@ impl Output {
     /// Whether people want to hear of warnings and errors only.
     pub(crate) fn is_quiet(&self) -> bool {
         self.quiet
+    }
+
+    /// How people want to see how far long work is; not at all with `--quiet`.
+    pub(crate) fn progress(&self) -> ProgressChoice {
+        if self.quiet { ProgressChoice::None } else { self.progress }
     }
 
     /// How many columns lines may have; `None` when nobody said and there is no terminal.

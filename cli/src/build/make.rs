@@ -79,7 +79,8 @@ fn assemble(
     sources: &[CheckedOut],
     ci: Option<CiBuild>,
 ) -> Result<BuildManifest, Failure> {
-    let progress = Progress::bytes(&context.out, "hashing", None);
+    let paths = pack::paths(project);
+    let progress = Progress::bytes(&context.out, "hashing", move || pack::expected_bytes(paths));
     let advance = |bytes| progress.advance(bytes);
     let artifacts = pack::artifacts(project, &advance)?;
     let evidence = pack::evidence(project, &advance)?;

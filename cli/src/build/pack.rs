@@ -1,8 +1,9 @@
 //! Artifacts and reports, from the paths in airlock.toml; and back from a manifest's blobs to those paths.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use artifacts::{Origin, PackError, Packed, Progress};
 use manifest_schema::Digest;
@@ -23,6 +24,30 @@ pub(crate) fn artifacts(project: &Project, progress: Progress<'_>) -> Result<Vec
         packed.map(|packed| packed.artifact).map_err(|error| explain(error, project, &place(name)))
     });
     packed.collect()
+}
+
+/// Where everything is that is hashed.
+pub(crate) fn paths(project: &Project) -> Vec<PathBuf> {
+    let artifacts = project.config.artifacts.values().map(|config| &config.path);
+    let reports = project.config.evidence.iter().map(|report| &report.path);
+    artifacts.chain(reports).map(|path| project.resolve(path)).collect()
+}
+
+/// About how many bytes are in these files and directories, as the system lists them; `None` when that can't be told.
+/// For people only: what can't be read is told by whoever hashes it.
+pub(crate) fn expected_bytes(paths: Vec<PathBuf>) -> Option<u64> {
+    let (mut total, mut open) = (0, paths);
+    while let Some(path) = open.pop() {
+        let metadata = fs::symlink_metadata(&path).ok()?;
+        if metadata.is_dir() {
+            for entry in fs::read_dir(&path).ok()? {
+                open.push(entry.ok()?.path());
+            }
+        } else if metadata.is_file() {
+            total += metadata.len();
+        }
+    }
+    Some(total)
 }
 
 /// Hashes everything under `[[evidence]]`, sorted by name.

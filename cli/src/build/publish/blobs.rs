@@ -51,7 +51,7 @@ pub(super) async fn send(
             origin.map(|origin| (blob, origin)).with_context(|| format!("nothing here is the blob {}", blob.digest))
         })
         .collect::<anyhow::Result<_>>()?;
-    let progress = Arc::new(Progress::bytes(&context.out, "publishing", Some(sent.sent.bytes)));
+    let progress = Arc::new(Progress::bytes(&context.out, "publishing", move || Some(sent.sent.bytes)));
     parallel::each(work, AT_ONCE, |(blob, origin)| copy(writer.clone(), blob, origin, progress.clone())).await?;
     Ok(sent)
 }

@@ -119,7 +119,7 @@ tell '1. Somebody changes one byte of an image layer in the artifacts store.'
 job=$(plan build-3.json)
 quietly airlock change open build-3.json --plan-job "$job"
 quietly airlock change approve CHG-3 --key $approver
-layer=$(airlock manifest show build-3.json --format json | sed -n '/tar+gzip/,/digest/s/.*"digest": "sha256:\([0-9a-f]*\)".*/\1/p' | tail -n 1)
+layer=$(airlock manifest show build-3.json --raw | sed -n '/tar+gzip/,/digest/s/.*"digest": "sha256:\([0-9a-f]*\)".*/\1/p' | tail -n 1)
 cp "$store/blobs/sha256/$layer" "$scratch/layer"
 chmod u+w "$store/blobs/sha256/$layer"
 printf 'X' | dd of="$store/blobs/sha256/$layer" bs=1 seek=100 conv=notrunc 2>/dev/null

@@ -5,7 +5,7 @@ pub(crate) mod ci;
 pub(crate) mod make;
 pub(crate) mod named;
 mod number;
-mod pack;
+pub(crate) mod pack;
 pub(crate) mod publish;
 mod sources;
 pub(crate) mod tally;

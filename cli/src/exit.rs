@@ -81,12 +81,13 @@ pub(crate) struct Failure {
     error: anyhow::Error,
     reasons: Vec<Reason>,
     hint: Option<String>,
+    details: Option<serde_json::Value>,
 }
 
 impl Failure {
     /// A failure with an exit code of its own.
     pub(crate) fn new(exit: Exit, error: impl Into<anyhow::Error>) -> Self {
-        Self { exit, error: error.into(), reasons: Vec::new(), hint: None }
+        Self { exit, error: error.into(), reasons: Vec::new(), hint: None, details: None }
     }
 
     /// The command line asks for something that makes no sense.
@@ -115,6 +116,12 @@ impl Failure {
     #[must_use]
     pub(crate) fn context(self, what: impl Into<String>) -> Self {
         Self { error: self.error.context(what.into()), ..self }
+    }
+
+    /// All of what people are told the beginning of, for programs.
+    #[must_use]
+    pub(crate) fn details(self, details: serde_json::Value) -> Self {
+        Self { details: Some(details), ..self }
     }
 
     /// Whether a verification refused.
@@ -178,14 +185,18 @@ impl Failure {
         let causes = causes(&self.error);
         let reasons: Vec<_> =
             self.reasons.iter().map(|r| json!({ "code": r.code.as_str(), "message": r.message })).collect();
-        json!({ "error": {
+        let mut error = json!({ "error": {
             "code": self.exit.name(),
             "exit": self.exit as u8,
             "message": causes.first(),
             "causes": causes.get(1..).unwrap_or_default(),
             "reasons": reasons,
             "hint": self.hint.clone().or_else(|| self.advice()),
-        }})
+        }});
+        if let Some(details) = self.details.as_ref().filter(|details| **details != json!({})) {
+            error["error"]["details"] = details.clone();
+        }
+        error
     }
 }
 

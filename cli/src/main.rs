@@ -14,6 +14,7 @@ mod exit;
 mod files;
 mod gateway_client;
 mod git;
+mod inspect;
 mod keys;
 mod output;
 mod parallel;

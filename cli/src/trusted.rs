@@ -8,6 +8,7 @@ use records::config::GatewayConfig;
 use store::Store;
 
 use crate::config::{Environment, Gateway};
+use crate::context::Context;
 use crate::exit::Failure;
 use crate::keys::{self, PublicKeyProblem};
 
@@ -62,6 +63,17 @@ fn of_gateway(environment: &Environment) -> Result<PinnedRoots, Failure> {
 pub(crate) async fn newest(artifacts: &Store, roots: &PinnedRoots) -> Result<TrustedPolicy, Failure> {
     let versions = records::trust::published(artifacts).await?;
     TrustedPolicy::follow(roots, &versions).map_err(refused)
+}
+
+/// Tells people that production takes nothing under this policy any more.
+pub(crate) fn warn_if_expired(context: &Context, policy: &TrustedPolicy) {
+    let (version, expires_at) = (policy.policy().version, policy.policy().expires_at);
+    if expires_at <= context.ambient.now() {
+        context.out.warn(format!(
+            "trust policy version {version} expired at {expires_at}: nothing can be deployed until a newer one is \
+             published (trust.expired)"
+        ));
+    }
 }
 
 /// Why no policy is in force, with its reason code.

@@ -17,6 +17,7 @@ pub mod names;
 pub mod plan;
 pub mod pointer;
 pub mod reason;
+pub mod report;
 pub mod schema;
 pub mod statement;
 pub mod storage;

@@ -152,6 +152,12 @@ codes! {
     BlobMismatch = "blob.mismatch":
         "A blob's bytes don't have the digest and size that the manifest names."
         => "The artifacts store was damaged or tampered with: find out how, remove the blob, publish the build again.",
+    ArtifactMissing = "artifact.missing":
+        "An artifact or report of the build is not in the directory that was compared with the manifest."
+        => "Build it there, or name another directory; its airlock.toml says where each artifact is.",
+    ArtifactMismatch = "artifact.mismatch":
+        "An artifact or report in a directory is not what the manifest says."
+        => "Look at the files that differ: somebody changed them, or they were built from something else.",
     ArchiveUnsafe = "archive.unsafe":
         "An archive holds something other than exactly the files that the manifest lists."
         => "Build again with `airlock manifest build`; don't make bundles by other means.",

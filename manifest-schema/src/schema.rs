@@ -17,6 +17,7 @@ use crate::json::Document;
 use crate::manifest::BuildManifest;
 use crate::plan::PlanSummary;
 use crate::pointer::{BuildPointer, LaunchPointer, PlanPointer};
+use crate::report::ManifestReport;
 use crate::statement::{self, Predicate, STATEMENT_TYPE, Statement};
 use crate::trust::{TrustPolicy, TrustRecord};
 
@@ -89,6 +90,7 @@ documents! {
     "launch-response" => of::<LaunchResponse>(),
     "lease" => of::<Lease>(),
     "manifest-diff" => of::<ManifestDiff>(),
+    "manifest-report" => of::<ManifestReport>(),
     "plan-pointer" => of::<PlanPointer>(),
     "plan-statement" => signed::<statement::Plan>(),
     "plan-summary" => of::<PlanSummary>(),

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use crate::digest::{Digest, hex};
 use crate::job::JobId;
 use crate::manifest::BuildNumber;
@@ -54,7 +57,8 @@ pub enum Key {
 }
 
 /// What a stored statement about a build says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum AttestationKind {
     /// Signed by the builder.
     Build,

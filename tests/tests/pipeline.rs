@@ -58,6 +58,12 @@ fn the_commands_that_scripts_rely_on_take_a_build_to_production() {
     assert_eq!(story, APPLIED);
     let status = s.json(&["get-deploy-job-status", &apply]).exits(0).json();
     assert_eq!((&status["outcome"], &status["phase"]), (&"succeeded".into(), &"ended".into()));
+
+    s.ok(&["manifest", "verify", &manifest, "--deep", "--artifacts", "."]).says("verified: ");
+    let report = s.json(&["manifest", "show", &manifest]).exits(0).json();
+    let signed: Vec<_> = report["stored"]["statements"].as_array().unwrap().iter().map(signed).collect();
+    let yes = "approval by ada: approve";
+    assert_eq!(signed, ["build by builder: ", "plan by planner: ", yes, "deployment by deployer: succeeded"]);
     assert_eq!(status["deployment"]["record"]["sequence"], 1);
     let after = s.json(&["get-deploy-job-status", &apply, "--after", "9"]).exits(0).json();
     assert_eq!(after["events"][0]["number"], 10, "events come after the cursor");
@@ -121,4 +127,14 @@ fn a_deploy_waits_for_a_person_and_goes_on_by_itself() {
     scratch.ok(&["change", "approve", "CHG-1", "--key", APPROVER]);
     deploy.end().exits(0).says("deployed build 0.1");
     scratch.audit();
+}
+
+/// One statement of a manifest report: its kind, by whom, and what it decides.
+fn signed(statement: &serde_json::Value) -> String {
+    let signature = &statement["signature"];
+    assert_eq!(signature["state"], "valid", "{statement}");
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    let signer = &signature["signers"][0];
+    let by = if signer["person"].is_string() { text(&signer["person"]) } else { text(&signer["name"]) };
+    format!("{} by {by}: {}", text(&statement["kind"]), text(&signature["said"]["verdict"]))
 }

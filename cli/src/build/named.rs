@@ -106,10 +106,7 @@ impl NamedBuild {
                 context.block_on(async { fetch(&Store::open(environment.artifacts()?).await?, *digest).await })
             }
             BuildName::Number { project, epoch, number } => {
-                let project = match project {
-                    Some(project) => project.clone(),
-                    None => context.project()?.config.project,
-                };
+                let project = project_of(context, project.as_ref())?;
                 let environment = context.environment(place)?;
                 context.block_on(async {
                     let store = Store::open(environment.artifacts()?).await?;
@@ -122,6 +119,28 @@ impl NamedBuild {
             }
         }
     }
+}
+
+impl BuildName {
+    /// The manifest digest that the name stands for in a store, whether or not the manifest is there.
+    ///
+    /// # Errors
+    /// When the store has no build of that number or can't be read, and for a file, which stands for itself.
+    pub(crate) async fn digest_in(&self, context: &Context, store: &Store) -> Result<Digest, Failure> {
+        match self {
+            Self::File(path) => Err(anyhow::anyhow!("{} is a file: {FORMS}", path.display()).into()),
+            Self::Digest(digest) => Ok(*digest),
+            Self::Number { project, epoch, number } => {
+                let project = project_of(context, project.as_ref())?;
+                look_up(store, &project, *epoch, *number).await.map(|(_, digest)| digest)
+            }
+        }
+    }
+}
+
+/// The project that a name means: its own, or airlock.toml's.
+fn project_of(context: &Context, named: Option<&ProjectName>) -> Result<ProjectName, Failure> {
+    named.map_or_else(|| Ok(context.project()?.config.project), |project| Ok(project.clone()))
 }
 
 async fn fetch(store: &Store, digest: Digest) -> Result<NamedBuild, Failure> {

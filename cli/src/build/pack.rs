@@ -20,7 +20,7 @@ use crate::exit::Failure;
 /// When one can't be packed.
 pub(crate) fn artifacts(project: &Project, progress: Progress<'_>) -> Result<Vec<Artifact>, Failure> {
     let packed = project.config.artifacts.iter().map(|(name, config)| {
-        let packed = pack(project, name, config, progress);
+        let packed = pack(name, &config.kind, &project.resolve(&config.path), progress);
         packed.map(|packed| packed.artifact).map_err(|error| explain(error, project, &place(name)))
     });
     packed.collect()
@@ -85,18 +85,22 @@ pub(crate) fn steps(project: &Project) -> Vec<Step> {
     project.config.deploy.iter().map(step).collect()
 }
 
-fn pack(
-    project: &Project,
+/// Packs what is at `path` as airlock.toml says.
+///
+/// # Errors
+/// When it can't be packed.
+pub(crate) fn pack(
     name: &ArtifactName,
-    config: &ArtifactConfig,
+    kind: &PackKind,
+    path: &Path,
     progress: Progress<'_>,
 ) -> Result<Packed, PackError> {
-    let (name, path) = (name.clone(), project.resolve(&config.path));
-    match &config.kind {
-        PackKind::File(media_type) => artifacts::pack_file(name, &path, media_type.as_deref(), progress),
-        PackKind::Directory => artifacts::pack_directory(name, &path, progress),
-        PackKind::Image => artifacts::pack_image(name, &path, progress),
-        PackKind::Terraform => artifacts::pack_terraform(name, &path, progress),
+    let name = name.clone();
+    match kind {
+        PackKind::File(media_type) => artifacts::pack_file(name, path, media_type.as_deref(), progress),
+        PackKind::Directory => artifacts::pack_directory(name, path, progress),
+        PackKind::Image => artifacts::pack_image(name, path, progress),
+        PackKind::Terraform => artifacts::pack_terraform(name, path, progress),
     }
 }
 
@@ -160,7 +164,7 @@ pub(crate) fn origins(
 }
 
 fn bundle(project: &Project, artifact: &Artifact, config: &ArtifactConfig) -> Result<Origin, Failure> {
-    let packed = pack(project, &artifact.name, config, &|_| {})
+    let packed = pack(&artifact.name, &config.kind, &project.resolve(&config.path), &|_| {})
         .map_err(|error| explain(error, project, &place(&artifact.name)))?;
     if packed.artifact.digest != artifact.digest {
         let origin = project.resolve(&config.path).display().to_string();

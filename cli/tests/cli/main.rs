@@ -3,6 +3,7 @@
 
 mod gc;
 mod help;
+mod inspect;
 mod keys;
 mod manifest;
 mod publish;

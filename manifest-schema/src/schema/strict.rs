@@ -12,10 +12,13 @@ use crate::gates::tests::world::{World, finding, record};
 use crate::gateway::{self, Answer, Bytes, DeploymentFiles, JobLine, JobStatus, Launched, PlanFiles, Query};
 use crate::job::{Action, Happening, JobId, JobOutcome, Phase, TaskId, Writer, WriterKind};
 use crate::json::to_bytes;
+use crate::manifest::BlobRef;
 use crate::manifest::tests::build;
 use crate::plan::{ImageChange, ResourceAction, ResourceChange, ServiceChange, TerraformChanges, ValueChange};
 use crate::pointer::{BuildPointer, LaunchPointer, PlanPointer};
+use crate::report::{Presence, Said, Signature, Signer, StatementReport, Stored, WrongBlob};
 use crate::statement::{Decision, Outcome, PlanBase, ReviewVerdict};
+use crate::storage::AttestationKind;
 use crate::trust::{EvidenceRule, Freeze, SignedPolicy, Suppression};
 use crate::{Code, Digest, Reason, Timestamp};
 
@@ -158,6 +161,7 @@ fn what_is_built_planned_and_trusted() {
     new.evidence.clear();
     let side = |manifest| Side { digest: Digest::of(b"m"), manifest };
     strict("manifest diff", &ManifestDiff::between(side(&old), side(&new)));
+    strict("manifest report", &report(old.clone()));
     strict("plan summary", &summary());
     strict("authors", &Authors { schema: Default::default(), identities: vec!["github:dave".to_owned()] });
     let mut policy = policy();
@@ -311,4 +315,39 @@ fn what_is_signed() {
             finished_at: at(),
         },
     );
+}
+
+fn report(manifest: BuildManifest) -> ManifestReport {
+    let blob = BlobRef::of(b"x");
+    let wrong = vec![WrongBlob { blob, problem: "it has 2 bytes".to_owned() }];
+    let presence = Presence { name: "site".parse().unwrap(), blobs: 2, bytes: 2, missing: vec![blob], wrong };
+    let statement =
+        |signature| StatementReport { kind: AttestationKind::Approval, statement: Digest::of(b"m"), signature };
+    let said = Said {
+        at: at(),
+        environment: Some("production".parse().unwrap()),
+        change: Some("CHG-1".parse().unwrap()),
+        verdict: Some("approve".to_owned()),
+        expires_at: Some(at()),
+        rollback: true,
+        emergency: true,
+    };
+    let signer = Signer {
+        key: "SHA256:x".to_owned(),
+        name: Some("alice-laptop".to_owned()),
+        person: Some("alice".parse().unwrap()),
+    };
+    let stored = Stored {
+        store: "/store".to_owned(),
+        published: Some(Digest::of(b"m")),
+        policy: Some(1),
+        statements: vec![
+            statement(Signature::Valid { signers: vec![signer], said }),
+            statement(Signature::Invalid { problem: "nobody's".to_owned() }),
+            statement(Signature::Unchecked { claimed: vec!["SHA256:x".to_owned()] }),
+        ],
+        artifacts: vec![presence.clone()],
+        evidence: vec![presence],
+    };
+    ManifestReport { schema: Default::default(), digest: Digest::of(b"m"), manifest, stored: Some(stored) }
 }

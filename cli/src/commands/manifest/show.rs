@@ -1,12 +1,19 @@
 //! `airlock manifest show`
 
-use manifest_schema::manifest::{Content, Source, Step, Variable};
+mod stored;
+mod text;
 
-use crate::build::named::{BuildName, NamedBuild};
-use crate::config::EnvironmentArgs;
+use manifest_schema::report::{ManifestReport, ManifestReportSchema, Stored};
+use manifest_schema::trust::TrustedPolicy;
+use store::{Store, StoreError};
+
+use crate::build::named::{self, BuildName, NamedBuild};
+use crate::config::{Environment, EnvironmentArgs};
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
-use crate::output::{Output, Table, count, plain, size, wrap};
+use crate::inspect::presence::Blobs;
+use crate::inspect::signatures;
+use crate::trusted::{self, RootArgs};
 
 /// Which build.
 #[derive(clap::Args)]
@@ -14,86 +21,91 @@ pub(crate) struct Args {
     /// A manifest file, sha256:…, project#number, or epoch.number.
     #[arg(value_name = "BUILD")]
     build: BuildName,
+    /// Print the manifest's own bytes and nothing else.
+    #[arg(long)]
+    raw: bool,
     #[command(flatten)]
     place: EnvironmentArgs,
+    #[command(flatten)]
+    roots: RootArgs,
+}
+
+/// What a store holds about the build, or why none was asked; and why signatures were not checked, if so.
+struct Looked {
+    stored: Result<Stored, String>,
+    unchecked: Option<String>,
 }
 
 impl Args {
     pub(crate) fn run(self, context: &Context) -> Result<Exit, Failure> {
         let build = NamedBuild::find(context, &self.place, &self.build)?;
-        if context.out.is_json() {
+        if self.raw {
             context.out.data(&build.bytes)?;
+            return Ok(Exit::Done);
+        }
+        let looked = self.look(context, &build)?;
+        if context.out.is_json() {
+            let NamedBuild { digest, manifest, .. } = build;
+            let stored = looked.stored.ok();
+            context.out.json(&ManifestReport { schema: ManifestReportSchema, digest, manifest, stored })?;
         } else {
-            context.out.data(text(&context.out, &build))?;
+            context.out.data(text::text(context, &build, &looked))?;
         }
         Ok(Exit::Done)
     }
-}
 
-fn text(out: &Output, build: &NamedBuild) -> String {
-    let manifest = &build.manifest;
-    let paint = out.paint_out();
-    let mut text = String::new();
-    let mut line = |label: &str, value: &str| {
-        let wrapped = wrap(&format!("{label}: {}", plain(value)), out.width(), 0, 2);
-        text.push_str(&wrapped.replacen(label, &paint.bold(label), 1));
-        text.push('\n');
-    };
-    line("build", &format!("{} of {}", manifest.build.number(), manifest.project));
-    line("manifest", &build.digest.to_string());
-    line("built by", &manifest.build.builder);
-    manifest.build.id.iter().for_each(|id| line("id", id));
-    manifest.build.url.iter().for_each(|url| line("url", url));
-    manifest.sources.iter().for_each(|source| line("source", &told(source)));
-    for (number, step) in (1..).zip(&manifest.deploy) {
-        line(&format!("step {number}"), &step_told(step));
+    /// A file is shown without a store, too; a build that is named by its number is in one.
+    fn look(&self, context: &Context, build: &NamedBuild) -> Result<Looked, Failure> {
+        let stated = self.place.store.is_some() || !matches!(self.build, BuildName::File(_));
+        let nowhere = |why: String| Looked { stored: Err(why), unchecked: None };
+        let environment = match context.environment(&self.place) {
+            Ok(environment) => environment,
+            Err(failure) if stated => return Err(failure),
+            Err(failure) => return Ok(nowhere(failure.message())),
+        };
+        let Some(location) = environment.artifacts_if_any() else {
+            return Ok(nowhere("none is named (--store)".to_owned()));
+        };
+        context.block_on(async {
+            match Store::open(location).await {
+                Ok(store) => self.ask(context, &store, &environment, build).await,
+                // What was just built may be the first of all.
+                Err(StoreError::NotFound { .. }) => Ok(nowhere(format!("there is no store at {location} yet"))),
+                Err(error) if stated => Err(error.into()),
+                Err(error) => Ok(nowhere(error.to_string())),
+            }
+        })
     }
-    for report in &manifest.evidence {
-        line("evidence", &format!("{} ({}, {})", report.name, report.kind, size(report.size)));
-    }
-    if !manifest.artifacts.is_empty() {
-        let mut table = Table::new(["artifact", "kind", "size", "contents", "digest"]);
-        for artifact in &manifest.artifacts {
-            let contents = match &artifact.content {
-                Content::File | Content::Provider => String::new(),
-                Content::Directory { files, links } if !links.is_empty() => {
-                    format!("{}, {}", count(files.len(), "file"), count(links.len(), "link"))
-                }
-                Content::Directory { files, .. } | Content::Terraform(files) => count(files.len(), "file"),
-                Content::Image(blobs) => count(blobs.len(), "blob"),
-            };
-            let whole = artifact.blobs().iter().map(|blob| blob.size).sum();
-            let (name, kind) = (artifact.name.to_string(), artifact.kind().to_string());
-            table.row([name, kind, size(whole), contents, artifact.digest.short()]);
+
+    async fn ask(
+        &self,
+        context: &Context,
+        store: &Store,
+        environment: &Environment,
+        build: &NamedBuild,
+    ) -> Result<Looked, Failure> {
+        let manifest = &build.manifest;
+        let (policy, unchecked) = match self.policy(store, environment).await {
+            Ok(policy) => (Some(policy), None),
+            Err(failure) => (None, Some(failure.messages().join(": "))),
+        };
+        if let Some(policy) = &policy {
+            trusted::warn_if_expired(context, policy);
         }
-        text.push('\n');
-        text.push_str(&table.render(out.width()));
+        let policy = policy.as_ref().map(TrustedPolicy::policy);
+        let blobs = Blobs::look(store, manifest).await?;
+        let stored = Stored {
+            store: store.location().to_string(),
+            published: named::pointer(store, &manifest.project, manifest.build.number()).await?,
+            policy: policy.map(|policy| policy.version),
+            statements: signatures::read(store, build.digest, policy).await?,
+            artifacts: blobs.artifacts(manifest),
+            evidence: blobs.evidence(manifest),
+        };
+        Ok(Looked { stored: Ok(stored), unchecked })
     }
-    text
-}
 
-fn told(source: &Source) -> String {
-    let commit = source.commit.as_str().get(..12).unwrap_or_default();
-    let dirty = if source.dirty { ", with uncommitted changes" } else { "" };
-    format!("{} at {commit} ({}, {}{dirty})", source.uri, source.reference, source.committed_at)
-}
-
-fn step_told(step: &Step) -> String {
-    let list =
-        |items: Vec<String>| if items.is_empty() { String::new() } else { format!(" with {}", items.join(", ")) };
-    let rest = match step {
-        Step::Terraform { variables, .. } => list(
-            variables
-                .iter()
-                .map(|(name, value)| match value {
-                    Variable::Value(text) => format!("{name} = {text:?}"),
-                    Variable::DigestOf(artifact) => format!("{name} = digest of {artifact}"),
-                })
-                .collect(),
-        ),
-        Step::Service { containers, .. } => {
-            list(containers.iter().map(|(container, image)| format!("{container} = {image}")).collect())
-        }
-    };
-    format!("{step}{rest}")
+    async fn policy(&self, store: &Store, environment: &Environment) -> Result<TrustedPolicy, Failure> {
+        trusted::newest(store, &self.roots.pinned(environment)?).await
+    }
 }

@@ -96,7 +96,7 @@ pub(crate) fn compare(context: &Context, directory: &Path, manifest: &BuildManif
     let place = Place { directory, project: project.as_ref() };
     let sizes = manifest.artifacts.iter().map(|artifact| artifact.size);
     let total = sizes.chain(manifest.evidence.iter().map(|report| report.size)).sum();
-    let progress = Progress::bytes(&context.out, "comparing", Some(total));
+    let progress = Progress::bytes(&context.out, "comparing", move || Some(total));
     let advance = |bytes| progress.advance(bytes);
     let artifacts = manifest.artifacts.iter().map(|artifact| place.artifact(artifact, &advance));
     let reports = manifest.evidence.iter().map(|report| place.report(report, &advance));

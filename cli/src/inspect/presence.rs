@@ -66,7 +66,7 @@ impl Blobs {
         let whole: Vec<BlobRef> =
             blobs.iter().filter(|(_, held)| **held == Held::Whole).map(|(blob, _)| *blob).collect();
         let total = whole.iter().map(|blob| blob.size).sum();
-        let progress = Arc::new(Progress::bytes(&context.out, "verifying", Some(total)));
+        let progress = Arc::new(Progress::bytes(&context.out, "verifying", move || Some(total)));
         let read = parallel::each(whole, READ_AT_ONCE, |blob| {
             let (store, sink) = (store.clone(), Counted(progress.clone()));
             async move {

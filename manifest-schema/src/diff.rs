@@ -4,6 +4,8 @@
 //! to compare as to read.
 
 mod compare;
+mod details;
+mod image;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,6 +15,12 @@ use crate::json::{Document, schema_tag};
 use crate::manifest::{ArtifactKind, BlobRef, BuildManifest, BuildNumber, Commit, FileMode, Step, Variable};
 use crate::names::{ArtifactName, ProjectName, RelativePath};
 use crate::time::Timestamp;
+
+pub use details::{CommitList, CommitState, CommitsDiff, Deployed, Hunk, Line, LinesDiff};
+pub use image::{
+    ImageDiff, ImageState, Layer, LayerDiff, PlatformDiff, PlatformState, Presence, Setting, SettingDiff, SettingKind,
+    SettingValue,
+};
 
 schema_tag!(ManifestDiffSchema, "airlock/manifest-diff/v1");
 
@@ -25,8 +33,8 @@ pub struct Side<'a> {
     pub manifest: &'a BuildManifest,
 }
 
-/// What differs between two builds. Everything that is the same is left out, but for the blobs that a changed image
-/// keeps.
+/// What differs between two builds. Everything that is the same is left out, but for the blobs and layers that a changed
+/// image keeps. What is not in the manifests (`commits`, `lines`, `image`, `deployed`) is filled in by whoever has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct ManifestDiff {
@@ -46,6 +54,9 @@ pub struct ManifestDiff {
     pub steps_reordered: bool,
     /// Reports; sorted by name.
     pub evidence: Vec<EvidenceDiff>,
+    /// What could not be looked at and why, a line each. What is in the manifests is always compared whole.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unseen: Vec<String>,
 }
 
 /// Which build it is.
@@ -58,6 +69,9 @@ pub struct ComparedBuild {
     pub build: BuildNumber,
     /// The manifest digest.
     pub manifest: Digest,
+    /// The deployment that led to it, when it was named by an environment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployed: Option<Deployed>,
 }
 
 /// What became of one thing.
@@ -85,6 +99,9 @@ pub struct SourceDiff {
     pub uri: String,
     /// What became of it.
     pub change: Change<SourceState>,
+    /// The commits between, when both builds have the repository and it was at hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commits: Option<CommitsDiff>,
 }
 
 /// What was built from a repository.
@@ -117,6 +134,12 @@ pub struct ArtifactDiff {
     /// What became of the blobs, when both builds have an image under this name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blobs: Option<BlobsDiff>,
+    /// What the two images run and are made of, when their configurations were at hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageDiff>,
+    /// How the lines differ, when both builds have a single file under this name and both were at hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lines: Option<LinesDiff>,
 }
 
 /// What an artifact is.
@@ -141,6 +164,9 @@ pub struct FileDiff {
     pub path: RelativePath,
     /// What became of it.
     pub change: Change<FileState>,
+    /// How its lines differ, when its bytes were at hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lines: Option<LinesDiff>,
 }
 
 /// What a file is.
@@ -234,6 +260,7 @@ impl ManifestDiff {
             steps,
             steps_reordered,
             evidence: compare::evidence(&was.evidence, &is.evidence),
+            unseen: Vec::new(),
         }
     }
 
@@ -252,7 +279,7 @@ impl ManifestDiff {
 impl Side<'_> {
     fn named(self) -> ComparedBuild {
         let BuildManifest { project, build, .. } = self.manifest;
-        ComparedBuild { project: project.clone(), build: build.number(), manifest: self.digest }
+        ComparedBuild { project: project.clone(), build: build.number(), manifest: self.digest, deployed: None }
     }
 }
 

@@ -56,7 +56,7 @@ pub(super) fn sources(old: &[Source], new: &[Source]) -> Vec<SourceDiff> {
         |source| &source.uri,
         |old, new| {
             if let (Some(source), Some(change)) = (new.or(old), change(old, new, state)) {
-                diffs.push(SourceDiff { uri: source.uri.clone(), change });
+                diffs.push(SourceDiff { uri: source.uri.clone(), change, commits: None });
             }
         },
     );
@@ -84,7 +84,8 @@ pub(super) fn artifacts(old: &[Artifact], new: &[Artifact]) -> Vec<ArtifactDiff>
                 _ => change(old, new, state),
             };
             if let (Some(artifact), Some(change)) = (new.or(old), change) {
-                diffs.push(ArtifactDiff { name: artifact.name.clone(), change, files, blobs });
+                let name = artifact.name.clone();
+                diffs.push(ArtifactDiff { name, change, files, blobs, image: None, lines: None });
             }
         },
     );
@@ -111,7 +112,7 @@ fn files(old: &[FileEntry], new: &[FileEntry]) -> Vec<FileDiff> {
         |file| &file.path,
         |old, new| {
             if let (Some(file), Some(change)) = (new.or(old), change(old, new, state)) {
-                diffs.push(FileDiff { path: file.path.clone(), change });
+                diffs.push(FileDiff { path: file.path.clone(), change, lines: None });
             }
         },
     );

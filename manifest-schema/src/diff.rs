@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::json::{Document, schema_tag};
 use crate::manifest::{ArtifactKind, BlobRef, BuildManifest, BuildNumber, Commit, FileMode, Step, Variable};
-use crate::names::{ArtifactName, ProjectName, RelativePath};
+use crate::names::{ArtifactName, LinkTarget, ProjectName, RelativePath};
 use crate::time::Timestamp;
 
 pub use details::{CommitList, CommitState, CommitsDiff, Deployed, Hunk, Line, LinesDiff};
@@ -131,6 +131,9 @@ pub struct ArtifactDiff {
     /// Files that differ, sorted by path, when both builds have files under this name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<FileDiff>,
+    /// Symbolic links that differ, sorted by path, when both builds have a directory under this name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<LinkDiff>,
     /// What became of the blobs, when both builds have an image under this name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blobs: Option<BlobsDiff>,
@@ -167,6 +170,16 @@ pub struct FileDiff {
     /// How its lines differ, when its bytes were at hand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lines: Option<LinesDiff>,
+}
+
+/// A symbolic link of a directory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct LinkDiff {
+    /// Where it is inside the artifact.
+    pub path: RelativePath,
+    /// What became of where it leads.
+    pub change: Change<LinkTarget>,
 }
 
 /// What a file is.

@@ -4,10 +4,10 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use super::{
-    ArtifactDiff, ArtifactState, BlobsDiff, Change, EvidenceDiff, EvidenceState, FileDiff, FileState, SourceDiff,
-    SourceState, StepDiff, VariableDiff,
+    ArtifactDiff, ArtifactState, BlobsDiff, Change, EvidenceDiff, EvidenceState, FileDiff, FileState, LinkDiff,
+    SourceDiff, SourceState, StepDiff, VariableDiff,
 };
-use crate::manifest::{Artifact, BlobEntry, BlobRef, Content, Evidence, FileEntry, Source, Step, Variable};
+use crate::manifest::{Artifact, BlobEntry, BlobRef, Content, Evidence, FileEntry, LinkEntry, Source, Step, Variable};
 
 /// A change between two states of one thing; `None` when there is none, or nothing.
 fn change<T, S: Eq>(old: Option<&T>, new: Option<&T>, state: impl Fn(&T) -> S) -> Option<Change<S>> {
@@ -76,31 +76,67 @@ pub(super) fn artifacts(old: &[Artifact], new: &[Artifact]) -> Vec<ArtifactDiff>
         new,
         |artifact| &artifact.name,
         |old, new| {
-            let (files, blobs) = contents(old, new);
+            let Contents { files, links, blobs } = Contents::between(old, new);
             // A damaged pair could agree on the digest and not on the files: what is inside counts, too.
-            let inside = !files.is_empty() || blobs.as_ref().is_some_and(BlobsDiff::differs);
+            let inside = !files.is_empty() || !links.is_empty() || blobs.as_ref().is_some_and(BlobsDiff::differs);
             let change = match (old, new) {
                 (Some(old), Some(new)) if inside => Some(Change::Changed { old: state(old), new: state(new) }),
                 _ => change(old, new, state),
             };
             if let (Some(artifact), Some(change)) = (new.or(old), change) {
                 let name = artifact.name.clone();
-                diffs.push(ArtifactDiff { name, change, files, blobs, image: None, lines: None });
+                diffs.push(ArtifactDiff { name, change, files, links, blobs, image: None, lines: None });
             }
         },
     );
     diffs
 }
 
-fn contents(old: Option<&Artifact>, new: Option<&Artifact>) -> (Vec<FileDiff>, Option<BlobsDiff>) {
-    match (old.map(|artifact| &artifact.content), new.map(|artifact| &artifact.content)) {
-        (
-            Some(Content::Directory { files: old, .. } | Content::Terraform(old)),
-            Some(Content::Directory { files: new, .. } | Content::Terraform(new)),
-        ) => (files(old, new), None),
-        (Some(Content::Image(old)), Some(Content::Image(new))) => (Vec::new(), Some(blobs(old, new))),
-        _ => (Vec::new(), None),
+/// What differs inside of two artifacts.
+#[derive(Default)]
+struct Contents {
+    files: Vec<FileDiff>,
+    links: Vec<LinkDiff>,
+    blobs: Option<BlobsDiff>,
+}
+
+impl Contents {
+    fn between(old: Option<&Artifact>, new: Option<&Artifact>) -> Self {
+        let (Some(old), Some(new)) = (old, new) else { return Self::default() };
+        match (tree(old), tree(new), &old.content, &new.content) {
+            (Some((was, old)), Some((is, new)), ..) => {
+                Self { files: files(was, is), links: links(old, new), blobs: None }
+            }
+            (_, _, Content::Image(old), Content::Image(new)) => {
+                Self { blobs: Some(blobs(old, new)), ..Self::default() }
+            }
+            _ => Self::default(),
+        }
     }
+}
+
+/// The files and links of an artifact that has such.
+fn tree(artifact: &Artifact) -> Option<(&[FileEntry], &[LinkEntry])> {
+    match &artifact.content {
+        Content::Directory { files, links } => Some((files, links)),
+        Content::Terraform(files) => Some((files, &[])),
+        Content::File | Content::Provider | Content::Image(_) => None,
+    }
+}
+
+fn links(old: &[LinkEntry], new: &[LinkEntry]) -> Vec<LinkDiff> {
+    let mut diffs = Vec::new();
+    join(
+        old,
+        new,
+        |link| &link.path,
+        |old, new| {
+            if let (Some(link), Some(change)) = (new.or(old), change(old, new, |link| link.target.clone())) {
+                diffs.push(LinkDiff { path: link.path.clone(), change });
+            }
+        },
+    );
+    diffs
 }
 
 fn files(old: &[FileEntry], new: &[FileEntry]) -> Vec<FileDiff> {

@@ -3,8 +3,12 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::manifest::tests::{build, directory, file, image, manifests, report, service, single, source, terraform};
+use crate::deployment::{LiveBuild, StepOutcome, StepRecord};
+use crate::manifest::tests::{
+    build, directory, file, image, link, linked, manifests, report, service, single, source, terraform,
+};
 use crate::manifest::{Artifact, FileEntry};
+use crate::statement::Outcome;
 
 fn diff(old: &BuildManifest, new: &BuildManifest) -> ManifestDiff {
     let side = |manifest| Side { digest: Digest::of(&BuildManifest::to_bytes(manifest)), manifest };
@@ -72,6 +76,14 @@ fn every_kind_of_difference_is_told() {
             &["artifact site changed", "  a.html removed", "  c.html added", "  css/b.css changed"],
         ),
         (
+            "links of a directory",
+            |m| {
+                let links = vec![link("latest", "a.html"), link("current", "css")];
+                m.artifacts[2] = linked("site", vec![file("a.html", "a"), file("css/b.css", "b")], links);
+            },
+            &["artifact site changed", "  link current added", "  link latest added"],
+        ),
+        (
             "files of a bundle",
             |m| m.artifacts[1] = terraform("infra", vec![file("main.tf", "terraform { }")]),
             &["artifact infra changed", "  main.tf changed"],
@@ -137,6 +149,7 @@ fn lines(diff: &ManifestDiff) -> Vec<String> {
     for artifact in &diff.artifacts {
         lines.push(format!("artifact {} {}", artifact.name, word(&artifact.change)));
         lines.extend(artifact.files.iter().map(|file| format!("  {} {}", file.path, word(&file.change))));
+        lines.extend(artifact.links.iter().map(|link| format!("  link {} {}", link.path, word(&link.change))));
         let count = |blobs: &BlobsDiff| {
             format!("  blobs +{} -{} ={}", blobs.added.len(), blobs.removed.len(), blobs.kept.len())
         };
@@ -161,6 +174,48 @@ fn old_and_new_values_are_in_their_places() {
     assert_eq!((old.digest, new.digest), (Digest::of(b"a = 1"), Digest::of(b"a = 22")));
     let release = |number: u64| Variable::Value(format!("r{number}"));
     assert_eq!(diff.steps[0].variables[0].change, Change::Changed { old: release(7), new: release(8) });
+}
+
+#[test]
+fn a_link_that_leads_elsewhere_says_from_where_to_where() {
+    let with = |target| BuildManifest {
+        artifacts: vec![linked("site", vec![file("a", "a"), file("b", "b")], vec![link("latest", target)])],
+        deploy: Vec::new(),
+        ..build(7)
+    };
+    let diff = diff(&with("a"), &with("b"));
+    let Change::Changed { old, new } = &diff.artifacts[0].links[0].change else { panic!("{diff:?}") };
+    assert_eq!((old.as_str(), new.as_str()), ("a", "b"));
+    assert!(diff.artifacts[0].files.is_empty());
+}
+
+#[test]
+fn only_one_build_in_every_step_is_what_is_deployed() {
+    let live = |number: u64| LiveBuild { build: BuildNumber { epoch: 0, number }, manifest: Digest::of(b"m") };
+    let deployed = |steps: &[&[u64]]| Deployed {
+        environment: "production".parse().unwrap(),
+        sequence: 1,
+        finished_at: Timestamp::from_millis(0).unwrap(),
+        outcome: Outcome::Failed,
+        steps: steps
+            .iter()
+            .map(|builds| StepRecord {
+                name: "service web".to_owned(),
+                outcome: StepOutcome::Done,
+                live: builds.iter().copied().map(live).collect(),
+            })
+            .collect(),
+    };
+    for (steps, expected) in [
+        (&[&[7][..], &[7]][..], Some(7)),
+        (&[&[7], &[8]], None),
+        (&[&[7], &[7, 8]], None),
+        (&[&[7], &[]], None),
+        (&[&[]], None),
+        (&[], None),
+    ] {
+        assert_eq!(deployed(steps).only_live().map(|live| live.build.number), expected, "{steps:?}");
+    }
 }
 
 /// The two manifests of a diff, in any order, tell the same story the other way round.

@@ -5,7 +5,10 @@ use serde::de::DeserializeOwned;
 
 use super::*;
 use crate::deployment::StepOutcome;
-use crate::diff::Side;
+use crate::diff::{
+    Change, CommitList, CommitState, CommitsDiff, Deployed, Hunk, ImageDiff, Layer, LayerDiff, Line, LinesDiff,
+    PlatformDiff, Presence, Setting, SettingDiff, SettingKind, SettingValue, Side, SourceDiff, SourceState,
+};
 use crate::gates::Authors;
 use crate::gates::tests::rules::policy;
 use crate::gates::tests::world::{World, finding, record};
@@ -152,6 +155,42 @@ fn summary() -> PlanSummary {
     summary
 }
 
+/// A comparison with all that only stores, repositories and the gateway know.
+fn filled(mut diff: ManifestDiff) -> ManifestDiff {
+    let lines = vec![Line::Same("a".to_owned()), Line::Removed("b".to_owned()), Line::NoNewline];
+    let hunks = vec![Hunk { old_start: 1, new_start: 1, lines }];
+    diff.artifacts[0].lines = Some(LinesDiff::Text { added: 0, removed: 1, hunks, omitted: 1 });
+    let commit = CommitState {
+        commit: "1".repeat(40).try_into().unwrap(),
+        committed_at: at(),
+        author: "a".to_owned(),
+        subject: "b".to_owned(),
+        merge: true,
+    };
+    let added = CommitList { count: 1, commits: vec![commit] };
+    let (uri, commits) = ("https://git.example/hello".to_owned(), CommitList::default());
+    let state = SourceState {
+        commit: "2".repeat(40).try_into().unwrap(),
+        committed_at: at(),
+        reference: "refs/heads/main".to_owned(),
+        dirty: true,
+    };
+    diff.sources.push(SourceDiff { uri, change: Change::Added(state), commits: None });
+    diff.new.deployed = Some(Deployed::of(&record(&[(StepOutcome::Done, &[1])])));
+    diff.sources[0].commits = Some(CommitsDiff { added, removed: commits, shallow: true });
+    let setting = Setting { kind: SettingKind::Label, key: Some("a".to_owned()) };
+    let layer = Layer { digest: Digest::of(b"l"), size: 1, created_by: Some("RUN".to_owned()) };
+    let platform = PlatformDiff {
+        platform: "linux/amd64".to_owned(),
+        presence: Presence::Kept,
+        settings: vec![SettingDiff { setting, change: Change::Added(SettingValue::Text("b".to_owned())) }],
+        layers: vec![LayerDiff { presence: Presence::Added, layer }],
+    };
+    diff.artifacts[0].image = Some(ImageDiff { platforms: vec![platform] });
+    diff.unseen.push("c".to_owned());
+    diff
+}
+
 #[test]
 fn what_is_built_planned_and_trusted() {
     let (old, mut new) = (build(7), build(8));
@@ -160,7 +199,7 @@ fn what_is_built_planned_and_trusted() {
     new.deploy.truncate(1);
     new.evidence.clear();
     let side = |manifest| Side { digest: Digest::of(b"m"), manifest };
-    strict("manifest diff", &ManifestDiff::between(side(&old), side(&new)));
+    strict("manifest diff", &filled(ManifestDiff::between(side(&old), side(&new))));
     strict("manifest report", &report(old.clone()));
     strict("plan summary", &summary());
     strict("authors", &Authors { schema: Default::default(), identities: vec!["github:dave".to_owned()] });

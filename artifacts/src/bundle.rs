@@ -105,6 +105,20 @@ fn is_left_out(name: &str) -> bool {
     matches!(name, ".terraform" | ".git") || name.contains(".tfstate") || crash_log
 }
 
+/// The content of each of `files` in a bundle that holds exactly these, in that order; `None` where the archive has
+/// something else. Each content is checked against its digest, and nothing of the archive is parsed: where a file
+/// stands follows from the list.
+pub fn bundle_contents<'a>(archive: &'a [u8], files: &'a [FileEntry]) -> Vec<Option<&'a [u8]>> {
+    let mut at = 0u64;
+    let content = |file: &FileEntry| {
+        let start = at.saturating_add(header(&file.path, file.mode, file.size).len() as u64);
+        at = at.saturating_add(entry_size(&file.path, file.size));
+        let range = usize::try_from(start).ok()?..usize::try_from(start.saturating_add(file.size)).ok()?;
+        archive.get(range).filter(|bytes| Digest::of(bytes) == file.digest)
+    };
+    files.iter().map(content).collect()
+}
+
 /// Everything that precedes a file's content: one header, or three and more blocks if its path needs pax.
 pub(crate) fn header(path: &RelativePath, mode: FileMode, size: u64) -> Vec<u8> {
     let path = path.as_str();

@@ -30,7 +30,7 @@ use std::path::PathBuf;
 
 use manifest_schema::manifest::{Artifact, BlobRef};
 
-pub use bundle::{BUNDLE_MEDIA_TYPE, BundleLimits, pack_terraform};
+pub use bundle::{BUNDLE_MEDIA_TYPE, BundleLimits, bundle_contents, pack_terraform};
 pub use error::{ArchiveProblem, ImageProblem, PackError};
 pub use extract::{EntryProblem, ExtractError, extract_bundle};
 pub use image::{locate_image, pack_image};

@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
-use artifacts::{BundleLimits, EntryProblem, ExtractError, Origin, extract_bundle, pack_terraform};
+use artifacts::{BundleLimits, EntryProblem, ExtractError, Origin, bundle_contents, extract_bundle, pack_terraform};
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use manifest_schema::Digest;
@@ -361,6 +361,15 @@ proptest! {
             prop_assert_eq!(&fs::read(out.path().join(path)).unwrap(), content);
         }
         prop_assert_eq!(files.len(), tree.len());
+
+        let held: Vec<_> = tree.values().map(|(_, content)| Some(content.as_slice())).collect();
+        prop_assert_eq!(bundle_contents(archive, files), held);
+        // Content that isn't the listed one is no content; a size that goes beyond the archive is none, either.
+        let mut altered = files.clone();
+        altered[0].digest = Digest::of(b"something else");
+        prop_assert_eq!(bundle_contents(archive, &altered)[0], None);
+        altered[0].size = u64::MAX;
+        prop_assert!(bundle_contents(archive, &altered).iter().all(Option::is_none));
 
         let mut reader = tar::Archive::new(archive.as_slice());
         for (entry, file) in reader.entries().unwrap().zip(files) {

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use clap::Args;
+use clap::{Args, ValueEnum as _};
 use records::Ambient;
 use tracing_subscriber::EnvFilter;
 
@@ -37,6 +37,14 @@ pub(crate) struct GlobalArgs {
     /// Run as if started in this directory.
     #[arg(short = 'C', global = true, value_name = "DIR")]
     pub(crate) directory: Option<PathBuf>,
+}
+
+/// What is wrong with asking a command for a page when it makes none.
+pub(crate) fn no_pages(format: Format, mut command: clap::Command) -> clap::Error {
+    let name = format.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());
+    let message =
+        format!("invalid value '{name}' for '--format <FORMAT>': only `manifest diff` has it; use text or json");
+    command.error(clap::error::ErrorKind::InvalidValue, message)
 }
 
 /// What every command is given.

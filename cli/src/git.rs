@@ -5,6 +5,7 @@
 //! claim. What git says is bytes: only what goes into a manifest has to be UTF-8.
 
 mod address;
+mod log;
 mod run;
 mod worktree;
 

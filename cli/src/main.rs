@@ -9,6 +9,7 @@ mod collect;
 mod commands;
 mod config;
 mod context;
+mod diff;
 mod env;
 mod exit;
 mod files;
@@ -29,7 +30,7 @@ mod trusted;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory as _, Parser};
 use records::Ambient;
 
 use crate::commands::Command;
@@ -52,6 +53,9 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return exit::usage(&error, &arguments).into(),
     };
+    if !cli.global.format.is_general() && !cli.command.makes_pages() {
+        return exit::usage(&context::no_pages(cli.global.format, Cli::command()), &arguments).into();
+    }
     let context = Context::new(cli.global, Ambient::system());
     match context.enter().map_err(Failure::from).and_then(|()| cli.command.run(&context)) {
         Ok(exit) => exit.into(),
@@ -61,9 +65,7 @@ fn main() -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
-    use super::Cli;
+    use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {

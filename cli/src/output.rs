@@ -25,6 +25,22 @@ pub(crate) enum Format {
     Text,
     /// For programs.
     Json,
+    /// For a comment in a forge or a tracker.
+    #[value(hide = true)]
+    Markdown,
+    /// For a browser: one file that needs nothing else.
+    #[value(hide = true)]
+    Html,
+}
+
+impl Format {
+    /// Whether every command has it, and not only those that make pages of their own.
+    pub(crate) fn is_general(self) -> bool {
+        match self {
+            Self::Text | Self::Json => true,
+            Self::Markdown | Self::Html => false,
+        }
+    }
 }
 
 /// When to use colours.

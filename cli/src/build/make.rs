@@ -60,7 +60,7 @@ pub(crate) fn make(
     let bytes = manifest.to_bytes();
     // What can't be read back must not be signed.
     BuildManifest::from_bytes(&bytes).or_hint(format!("correct {}", project.path.display()))?;
-    Ok(NamedBuild { digest: Digest::of(&bytes), bytes, manifest })
+    Ok(NamedBuild { digest: Digest::of(&bytes), bytes, manifest, deployed: None })
 }
 
 /// The builder's statement that it made this build.

@@ -1,24 +1,30 @@
-//! Builds as people name them: a file, a digest, or a number in a store.
+//! Builds as people name them: a file, a digest, a number in a store, or what is deployed somewhere.
 
-use std::convert::Infallible;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use anyhow::Context as _;
+use manifest_schema::deployment::StepRecord;
+use manifest_schema::diff::Deployed;
 use manifest_schema::manifest::{BuildManifest, BuildNumber};
-use manifest_schema::names::ProjectName;
+use manifest_schema::names::{EnvironmentName, ProjectName};
 use manifest_schema::pointer::BuildPointer;
 use manifest_schema::storage::{Key, prefix};
 use manifest_schema::{Digest, Document as _};
-use store::Store;
+use store::{Location, Store};
 
 use crate::config::EnvironmentArgs;
 use crate::context::Context;
 use crate::exit::{Failure, OrFail as _};
 use crate::files;
+use crate::production::{self, Production};
 
 /// What people may write for a build.
-pub(crate) const FORMS: &str = "a build is a manifest file, sha256:…, project#number, or epoch.number";
+pub(crate) const FORMS: &str =
+    "a build is a manifest file, sha256:…, project#number, epoch.number, or deployed:environment";
+
+/// What comes before the environment in `deployed:production`.
+const DEPLOYED: &str = "deployed:";
 
 /// How many builds are listed at once.
 const PAGE: usize = 1000;
@@ -39,13 +45,18 @@ pub(crate) enum BuildName {
         /// `12`.
         number: u64,
     },
+    /// What the newest deployment record of airlock.toml's project in this environment names.
+    Deployed(EnvironmentName),
 }
 
 impl FromStr for BuildName {
-    type Err = Infallible;
+    type Err = String;
 
     /// Anything that has no other form is a path; `./0.12` is one, too.
-    fn from_str(text: &str) -> Result<Self, Infallible> {
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(environment) = text.strip_prefix(DEPLOYED) {
+            return environment.parse().map(Self::Deployed).map_err(|error| format!("{error}; {FORMS}"));
+        }
         if let Ok(digest) = text.parse() {
             return Ok(Self::Digest(digest));
         }
@@ -75,13 +86,15 @@ pub(crate) struct NamedBuild {
     pub(crate) bytes: Vec<u8>,
     /// What they say.
     pub(crate) manifest: BuildManifest,
+    /// The deployment that led to it, if it was named by an environment.
+    pub(crate) deployed: Option<Deployed>,
 }
 
 impl NamedBuild {
     /// Reads exactly these bytes.
     fn parse(bytes: Vec<u8>, place: &str) -> Result<Self, Failure> {
         let manifest = BuildManifest::from_bytes(&bytes).with_context(|| format!("can't use {place}"))?;
-        Ok(Self { digest: Digest::of(&bytes), bytes, manifest })
+        Ok(Self { digest: Digest::of(&bytes), bytes, manifest, deployed: None })
     }
 
     /// Reads a manifest file.
@@ -93,10 +106,11 @@ impl NamedBuild {
         Self::parse(bytes.to_vec(), &path.display().to_string())
     }
 
-    /// Finds a build: in a file, or in the environment's artifacts store.
+    /// Finds a build: in a file, or in the environment's artifacts store. Of an environment it warns when its steps
+    /// don't all run the build that it finds.
     ///
     /// # Errors
-    /// When it isn't there, or is no manifest.
+    /// When it isn't there, or is no manifest, or an environment can't be asked.
     pub(crate) fn find(context: &Context, place: &EnvironmentArgs, name: &BuildName) -> Result<Self, Failure> {
         match name {
             BuildName::File(path) if path.exists() => Self::read(path),
@@ -117,6 +131,10 @@ impl NamedBuild {
                     fetch(&store, digest).await
                 })
             }
+            BuildName::Deployed(environment) => context.block_on(async {
+                let (production, deployed, digest) = deployed(context, place.store.clone(), environment).await?;
+                Ok(Self { deployed: Some(deployed), ..fetch(&production.artifacts, digest).await? })
+            }),
         }
     }
 }
@@ -134,6 +152,9 @@ impl BuildName {
                 let project = project_of(context, project.as_ref())?;
                 look_up(store, &project, *epoch, *number).await.map(|(_, digest)| digest)
             }
+            Self::Deployed(environment) => {
+                deployed(context, Some(store.location()), environment).await.map(|(_, _, digest)| digest)
+            }
         }
     }
 }
@@ -141,6 +162,41 @@ impl BuildName {
 /// The project that a name means: its own, or airlock.toml's.
 fn project_of(context: &Context, named: Option<&ProjectName>) -> Result<ProjectName, Failure> {
     named.map_or_else(|| Ok(context.project()?.config.project), |project| Ok(project.clone()))
+}
+
+/// The build that is live in every step of an environment, as its newest deployment record says; if there is no such
+/// build, the one of that record, with a warning.
+async fn deployed(
+    context: &Context,
+    store: Option<Location>,
+    environment: &EnvironmentName,
+) -> Result<(Production, Deployed, Digest), Failure> {
+    let place = EnvironmentArgs { environment: Some(environment.clone()), store };
+    let production = Production::open(context, &place).await?;
+    let project = production::project(context, None)?;
+    let Some(record) = production.client.latest(environment, &project).await? else {
+        let problem = anyhow::anyhow!("{project} was never deployed to {environment}");
+        return Err(problem).or_hint("`airlock deployed` says what runs there; name a build in another way");
+    };
+    let deployed = Deployed::of(&record);
+    if let Some(warning) = not_all_live(&deployed) {
+        context.out.warn(format!("{warning}; {} is taken, which the newest record names", record.build));
+    }
+    let manifest = deployed.only_live().map_or(record.manifest, |live| live.manifest);
+    Ok((production, deployed, manifest))
+}
+
+/// What is to say when the steps of an environment don't all run one build: which step runs what.
+pub(crate) fn not_all_live(deployed: &Deployed) -> Option<String> {
+    if deployed.only_live().is_some() || deployed.steps.is_empty() {
+        return None;
+    }
+    let step = |step: &StepRecord| {
+        let live: Vec<_> = step.live.iter().map(|live| live.build.to_string()).collect();
+        format!("{} runs {}", step.name, if live.is_empty() { "nothing".to_owned() } else { live.join(" or ") })
+    };
+    let steps: Vec<_> = deployed.steps.iter().map(step).collect();
+    Some(format!("the steps in {} don't all run the same build: {}", deployed.environment, steps.join(", ")))
 }
 
 async fn fetch(store: &Store, digest: Digest) -> Result<NamedBuild, Failure> {
@@ -217,6 +273,9 @@ pub(crate) async fn published(store: &Store, project: &ProjectName) -> Result<Ve
 
 #[cfg(test)]
 mod tests {
+    use manifest_schema::deployment::{LiveBuild, StepOutcome};
+    use manifest_schema::statement::Outcome;
+
     use super::*;
 
     #[test]
@@ -236,8 +295,36 @@ mod tests {
             ("hello#012", BuildName::File("hello#012".into())),
             ("build-manifest.json", BuildName::File("build-manifest.json".into())),
             (&digest.to_string(), BuildName::Digest(digest)),
+            ("deployed:production", BuildName::Deployed("production".parse().unwrap())),
+            ("./deployed:production", BuildName::File("./deployed:production".into())),
         ] {
             assert_eq!(text.parse::<BuildName>().unwrap(), expected, "{text}");
         }
+        assert!("deployed:Production!".parse::<BuildName>().unwrap_err().contains("is not a"));
+    }
+
+    #[test]
+    fn steps_that_run_several_builds_are_told() {
+        let live = |number| LiveBuild { build: BuildNumber { epoch: 0, number }, manifest: Digest::of(b"m") };
+        let deployed = |steps: &[(&str, &[u64])]| Deployed {
+            environment: "production".parse().unwrap(),
+            sequence: 3,
+            finished_at: "2026-11-22T08:00:00Z".parse().unwrap(),
+            outcome: Outcome::Failed,
+            steps: steps
+                .iter()
+                .map(|(name, builds)| StepRecord {
+                    name: (*name).to_owned(),
+                    outcome: StepOutcome::Failed,
+                    live: builds.iter().copied().map(live).collect(),
+                })
+                .collect(),
+        };
+        assert_eq!(not_all_live(&deployed(&[("terraform infra", &[7]), ("service web", &[7])])), None);
+        assert_eq!(not_all_live(&deployed(&[])), None);
+        let told = not_all_live(&deployed(&[("terraform infra", &[8]), ("service web", &[7, 8]), ("service a", &[])]));
+        let expected = "the steps in production don't all run the same build: terraform infra runs 0.8, service web \
+                        runs 0.7 or 0.8, service a runs nothing";
+        assert_eq!(told.as_deref(), Some(expected));
     }
 }

@@ -47,14 +47,14 @@ impl FromStr for KeepRule {
     fn from_str(text: &str) -> Result<Self, KeepRuleError> {
         let keep = match text.split_once(':') {
             Some(("last", count)) => count.parse().ok().map(Keep::Last),
-            Some(("deployed", name)) => name.parse().ok().map(Keep::Deployed),
             Some(("newer", age)) => seconds(age).map(Keep::Newer),
             Some(_) | None => match text.parse() {
                 Ok(BuildName::Digest(digest)) => Some(Keep::Manifest(digest)),
                 Ok(BuildName::Number { project: Some(project), epoch, number }) => {
                     Some(Keep::Number { project, epoch, number })
                 }
-                Ok(BuildName::Number { project: None, .. } | BuildName::File(_)) => None,
+                Ok(BuildName::Deployed(environment)) => Some(Keep::Deployed(environment)),
+                Ok(BuildName::Number { project: None, .. } | BuildName::File(_)) | Err(_) => None,
             },
         };
         let text = text.to_owned();

@@ -65,6 +65,11 @@ pub(crate) enum Command {
 }
 
 impl Command {
+    /// Whether it has formats for pages, and not only those that every command has.
+    pub(crate) fn makes_pages(&self) -> bool {
+        matches!(self, Self::Manifest(manifest::Command::Diff(_)))
+    }
+
     /// Does it.
     pub(crate) fn run(self, context: &Context) -> Result<Exit, Failure> {
         match self {

@@ -85,7 +85,8 @@ fn command(directory: &Path, arguments: &[&str]) -> Command {
         command.env_remove(name);
     }
     command.env("LC_ALL", "C").env("GIT_OPTIONAL_LOCKS", "0").env("GIT_TERMINAL_PROMPT", "0");
-    command.env("GIT_NO_REPLACE_OBJECTS", "1");
+    // A partial clone would fetch what it lacks: the answers would depend on its remote.
+    command.env("GIT_NO_REPLACE_OBJECTS", "1").env("GIT_NO_LAZY_FETCH", "1");
     command.args(["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"]).args(arguments);
     command.current_dir(directory);
     command

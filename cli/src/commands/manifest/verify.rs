@@ -82,7 +82,7 @@ struct Checked {
 impl Args {
     /// A file that can't be read is a failure; whatever is wrong inside one is a refusal.
     pub(crate) fn run(self, context: &Context) -> Result<Exit, Failure> {
-        let name: BuildName = self.build.parse().unwrap_or_else(|never| match never {});
+        let name: BuildName = self.build.parse().map_err(Failure::usage)?;
         let offline = matches!(name, BuildName::File(_)) && !self.envelope.is_empty() && !self.key.is_empty();
         let (candidate, store) = if offline && self.store.is_none() && !self.deep {
             (self.in_files(&name)?, None)
@@ -116,7 +116,7 @@ impl Args {
                 let digest = Digest::of(&bytes);
                 (bytes, digest)
             }
-            BuildName::Digest(_) | BuildName::Number { .. } => {
+            BuildName::Digest(_) | BuildName::Number { .. } | BuildName::Deployed(_) => {
                 let digest = name.digest_in(context, store).await?;
                 let object = store.get(&Key::Blob(digest), BuildManifest::LIMIT).await?;
                 let missing = || format!("no blob {digest} in {}", store.location());
@@ -190,7 +190,7 @@ impl Args {
     fn manifest(&self, name: &BuildName) -> Result<Zeroizing<Vec<u8>>, Failure> {
         let path = match name {
             BuildName::File(path) => path.clone(),
-            BuildName::Digest(_) | BuildName::Number { .. } => PathBuf::from(&self.build),
+            BuildName::Digest(_) | BuildName::Number { .. } | BuildName::Deployed(_) => PathBuf::from(&self.build),
         };
         match files::read(&path, BuildManifest::LIMIT) {
             Err(error @ FileError::TooLarge { .. }) => {

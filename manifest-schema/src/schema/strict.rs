@@ -7,7 +7,7 @@ use super::*;
 use crate::deployment::StepOutcome;
 use crate::diff::{
     Change, CommitList, CommitState, CommitsDiff, Deployed, Hunk, ImageDiff, Layer, LayerDiff, Line, LinesDiff,
-    PlatformDiff, Presence, Setting, SettingDiff, SettingKind, SettingValue, Side, SourceDiff, SourceState,
+    PlatformDiff, Setting, SettingDiff, SettingKind, SettingValue, Side, SourceDiff, SourceState,
 };
 use crate::gates::Authors;
 use crate::gates::tests::rules::policy;
@@ -182,9 +182,9 @@ fn filled(mut diff: ManifestDiff) -> ManifestDiff {
     let layer = Layer { digest: Digest::of(b"l"), size: 1, created_by: Some("RUN".to_owned()) };
     let platform = PlatformDiff {
         platform: "linux/amd64".to_owned(),
-        presence: Presence::Kept,
+        presence: crate::diff::Presence::Kept,
         settings: vec![SettingDiff { setting, change: Change::Added(SettingValue::Text("b".to_owned())) }],
-        layers: vec![LayerDiff { presence: Presence::Added, layer }],
+        layers: vec![LayerDiff { presence: crate::diff::Presence::Added, layer }],
     };
     diff.artifacts[0].image = Some(ImageDiff { platforms: vec![platform] });
     diff.unseen.push("c".to_owned());

@@ -28,7 +28,8 @@ impl Tree {
         while let Some((prefix, directory)) = open.pop() {
             tree.directories.push((directory.clone(), stamp(&directory)?));
             for entry in fs::read_dir(&directory).map_err(PackError::read(&directory))? {
-                let path = entry.map_err(PackError::read(&directory))?.path();
+                let entry = entry.map_err(PackError::read(&directory))?;
+                let path = entry.path();
                 let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
                     return Err(PackError::NotUtf8 { path });
                 };
@@ -36,7 +37,7 @@ impl Tree {
                     continue;
                 }
                 let inside = format!("{prefix}{name}");
-                let found = fs::symlink_metadata(&path).map_err(PackError::read(&path))?.file_type();
+                let found = entry.file_type().map_err(PackError::read(&path))?;
                 if found.is_dir() {
                     open.push((format!("{inside}/"), path));
                 } else if found.is_file() {

@@ -39,17 +39,29 @@ pub(crate) enum FileError {
     Exists(PathBuf),
 }
 
-/// Reads a file of at most `limit` bytes. The buffer is wiped when it is dropped, since it may be a key's.
-pub(crate) fn read(path: &Path, limit: usize) -> Result<Zeroizing<Vec<u8>>, FileError> {
+/// Reads a file of at most `limit` bytes that may be a key: the buffer is wiped when it is dropped.
+pub(crate) fn read_secret(path: &Path, limit: usize) -> Result<Zeroizing<Vec<u8>>, FileError> {
+    let mut bytes = Zeroizing::new(Vec::new());
+    read_into(&mut bytes, path, limit)?;
+    Ok(bytes)
+}
+
+/// Reads a file of at most `limit` bytes.
+pub(crate) fn read(path: &Path, limit: usize) -> Result<Vec<u8>, FileError> {
+    let mut bytes = Vec::new();
+    read_into(&mut bytes, path, limit)?;
+    Ok(bytes)
+}
+
+fn read_into(bytes: &mut Vec<u8>, path: &Path, limit: usize) -> Result<(), FileError> {
     let unreadable = |source| FileError::Read { path: path.to_owned(), source };
     let file = File::open(path).map_err(unreadable)?;
     let expected = file.metadata().map_err(unreadable)?.len();
-    let capacity = usize::try_from(expected).unwrap_or(limit).min(limit).saturating_add(1);
-    // Of the right capacity from the start: growing would leave unwiped copies behind.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(capacity));
+    // Of the right capacity from the start: growing would leave copies of a key behind that nobody wipes.
+    bytes.reserve_exact(usize::try_from(expected).unwrap_or(limit).min(limit).saturating_add(1));
     let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    file.take(most).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() > limit { Err(FileError::TooLarge { path: path.to_owned(), limit }) } else { Ok(bytes) }
+    file.take(most).read_to_end(bytes).map_err(unreadable)?;
+    if bytes.len() > limit { Err(FileError::TooLarge { path: path.to_owned(), limit }) } else { Ok(()) }
 }
 
 /// Writes a file whole or not at all, replacing what was there.
@@ -100,7 +112,7 @@ mod tests {
         create(&path, b"one", true).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(matches!(create(&path, b"two", true), Err(FileError::Exists(_))));
-        assert_eq!(*read(&path, 3).unwrap(), b"one");
+        assert_eq!(read(&path, 3).unwrap(), b"one");
         assert!(matches!(read(&path, 2), Err(FileError::TooLarge { limit: 2, .. })));
     }
 
@@ -110,7 +122,7 @@ mod tests {
         let path = scratch.path().join("a.json");
         write(&path, b"one").unwrap();
         write(&path, b"two").unwrap();
-        assert_eq!(*read(&path, 10).unwrap(), b"two");
+        assert_eq!(read(&path, 10).unwrap(), b"two");
         assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 1, "a temporary file was left");
         assert!(matches!(write(&scratch.path().join("no/a"), b""), Err(FileError::Write { .. })));
     }

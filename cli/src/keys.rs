@@ -33,7 +33,7 @@ impl PassphraseArgs {
         let Some(path) = &self.passphrase_file else {
             return Ok(env::get(env::PASSPHRASE)?.map(Zeroizing::new));
         };
-        let bytes = files::read(path, LIMIT)?;
+        let bytes = files::read_secret(path, LIMIT)?;
         let first = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
         let first = first.strip_suffix(b"\r").unwrap_or(first);
         match std::str::from_utf8(first) {
@@ -69,7 +69,7 @@ impl SigningKeyArgs {
 /// # Errors
 /// When it is missing, is no private key, or its passphrase is missing or wrong.
 pub(crate) fn read_private(path: &Path, passphrase: &PassphraseArgs, out: &Output) -> Result<SecretKey, Failure> {
-    let bytes = files::read(path, LIMIT).map_err(|error| {
+    let bytes = files::read_secret(path, LIMIT).map_err(|error| {
         let missing = matches!(&error, FileError::Read { source, .. } if source.kind() == std::io::ErrorKind::NotFound);
         let failure = Failure::from(error);
         if missing { failure.hint("check the path, or make a key with `airlock key generate NAME`") } else { failure }
@@ -132,7 +132,7 @@ pub(crate) enum PublicKeyProblem {
 /// When the file can't be read, or is no public key; which of them, matters to who verifies.
 pub(crate) fn read_public(path: &Path) -> Result<PublicKey, PublicKeyProblem> {
     let content = |source| PublicKeyProblem::Content { path: path.to_owned(), source };
-    let bytes = match files::read(path, LIMIT) {
+    let bytes = match files::read_secret(path, LIMIT) {
         Err(FileError::TooLarge { .. }) => return Err(content(KeyError::NotPublic)),
         read => read?,
     };

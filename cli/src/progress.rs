@@ -117,7 +117,8 @@ fn line(label: &str, done: u64, total: Option<u64>, elapsed: Duration) -> String
     match total.filter(|total| *total > 0 && done <= *total) {
         Some(total) => {
             let percent = u128::from(done) * 100 / u128::from(total);
-            let left = if rate == 0 { String::new() } else { format!(", {} left", duration((total - done) / rate)) };
+            let left = (total - done).checked_div(rate).map(|left| format!(", {} left", duration(left)));
+            let left = left.unwrap_or_default();
             format!("{label}: {} of {} ({percent} %), {}/s{left}", size(done), size(total), size(rate))
         }
         None => format!("{label}: {}, {}/s", size(done), size(rate)),

@@ -47,7 +47,7 @@ impl EnvelopeFile {
         let refuse = |cause: String| refused(path, code, &cause);
         let bytes = match files::read(path, MAX_ENVELOPE) {
             Err(error @ FileError::TooLarge { .. }) => return Err(refuse(error.to_string())),
-            read => read?.to_vec(),
+            read => read?,
         };
         dsse::inspect(&bytes).map_err(|error| refuse(error.to_string()))?;
         Ok(Self { path: path.to_owned(), bytes })

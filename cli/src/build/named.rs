@@ -103,7 +103,7 @@ impl NamedBuild {
     /// When it can't be read, or is no manifest.
     pub(crate) fn read(path: &std::path::Path) -> Result<Self, Failure> {
         let bytes = files::read(path, BuildManifest::LIMIT)?;
-        Self::parse(bytes.to_vec(), &path.display().to_string())
+        Self::parse(bytes, &path.display().to_string())
     }
 
     /// Finds a build: in a file, or in the environment's artifacts store. Of an environment it warns when its steps

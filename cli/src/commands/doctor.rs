@@ -226,7 +226,7 @@ fn worker() -> Result<Check, Failure> {
 fn key(name: &'static str, path: &Path) -> Check {
     let problem =
         |found: String| Check::problem(name, found, "put the key back, or correct `key` in its configuration");
-    let bytes = match files::read(path, KEY_LIMIT) {
+    let bytes = match files::read_secret(path, KEY_LIMIT) {
         Ok(bytes) => bytes,
         Err(error) => return problem(Failure::from(error).messages().join(": ")),
     };

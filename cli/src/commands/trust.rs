@@ -152,7 +152,7 @@ pub(crate) fn sign(
 }
 
 fn read_policy(path: &std::path::Path) -> Result<(Vec<u8>, TrustPolicy), Failure> {
-    let bytes = files::read(path, TrustPolicy::LIMIT)?.to_vec();
+    let bytes = files::read(path, TrustPolicy::LIMIT)?;
     let policy = TrustPolicy::from_bytes(&bytes).with_context(|| format!("can't use {}", path.display()))?;
     Ok((bytes, policy))
 }

@@ -1,6 +1,7 @@
 //! Trees: the files, and for directories the symbolic links, of an artifact; and which lists of them can exist on
 //! every file system at once.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use schemars::JsonSchema;
@@ -58,25 +59,41 @@ pub struct LinkEntry {
 /// The identity of a directory: SHA-256 over one line per file, `<mode octal> <size> <hex digest> <path>\n`, and one
 /// per link, as if it were a file of mode 120000 that holds its target (as git has it); sorted by path.
 pub fn tree_digest(files: &[FileEntry], links: &[LinkEntry]) -> Digest {
-    let mut hasher = Hasher::default();
+    let mut lines = Lines::default();
     let mut links = links.iter().peekable();
     for file in files {
         while let Some(link) = links.next_if(|link| link.path < file.path) {
-            hasher.update(link_line(link).as_bytes());
+            lines.link(link);
         }
-        hasher.update(line(file.mode.bits(), file.size, file.digest, &file.path).as_bytes());
+        lines.add(file.mode.bits(), file.size, file.digest, &file.path);
     }
-    links.for_each(|link| hasher.update(link_line(link).as_bytes()));
-    hasher.finish().0
+    links.for_each(|link| lines.link(link));
+    lines.hasher.finish().0
 }
 
-fn link_line(LinkEntry { path, target }: &LinkEntry) -> String {
-    let target = target.as_str().as_bytes();
-    line(0o120_000, target.len() as u64, Digest::of(target), path)
+/// Hashes one line after the other.
+#[derive(Default)]
+struct Lines {
+    hasher: Hasher,
+    /// Used again for each line.
+    line: Vec<u8>,
 }
 
-fn line(mode: u32, size: u64, digest: Digest, path: &RelativePath) -> String {
-    format!("{mode:04o} {size} {} {path}\n", digest.hex())
+impl Lines {
+    fn link(&mut self, LinkEntry { path, target }: &LinkEntry) {
+        let target = target.as_str().as_bytes();
+        self.add(0o120_000, target.len() as u64, Digest::of(target), path);
+    }
+
+    fn add(&mut self, mode: u32, size: u64, digest: Digest, path: &RelativePath) {
+        self.line.clear();
+        self.line.extend_from_slice(format!("{mode:04o} {size} ").as_bytes());
+        self.line.extend_from_slice(&digest.digits());
+        self.line.push(b' ');
+        self.line.extend_from_slice(path.as_str().as_bytes());
+        self.line.push(b'\n');
+        self.hasher.update(&self.line);
+    }
 }
 
 /// Paths that do not fit together in one tree.
@@ -120,14 +137,23 @@ pub fn check_tree(files: &[FileEntry], links: &[LinkEntry]) -> Result<(), TreePr
     expect_sorted(links.iter().map(|link| &link.path))?;
     let paths = || files.iter().map(|file| &file.path).chain(links.iter().map(|link| &link.path));
     // Almost always sorted already, and then sorting is one pass.
-    let mut folded: Vec<String> = paths().map(|path| path.as_str().to_lowercase()).collect();
+    let mut folded: Vec<Cow<'_, str>> = paths().map(|path| fold(path.as_str())).collect();
     folded.sort_unstable();
     if let Some(pair) = folded.windows(2).find(|pair| pair[0] == pair[1]) {
-        let twins = paths().filter(|path| path.as_str().to_lowercase() == pair[0]);
-        return Err(TreeProblem::Case(twins.max().map_or_else(|| pair[0].clone(), ToString::to_string)));
+        let twins = paths().filter(|path| fold(path.as_str()) == pair[0]);
+        return Err(TreeProblem::Case(twins.max().map_or_else(|| pair[0].to_string(), ToString::to_string)));
     }
     expect_no_file_above(&folded)?;
     if links.is_empty() { Ok(()) } else { Places::of(files, links).expect_inside(links) }
+}
+
+/// In lower case; most paths are already.
+fn fold(path: &str) -> Cow<'_, str> {
+    if path.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
+        Cow::Borrowed(path)
+    } else {
+        Cow::Owned(path.to_lowercase())
+    }
 }
 
 fn expect_sorted<'a>(paths: impl Iterator<Item = &'a RelativePath>) -> Result<(), TreeProblem> {
@@ -141,14 +167,14 @@ fn expect_sorted<'a>(paths: impl Iterator<Item = &'a RelativePath>) -> Result<()
     Ok(())
 }
 
-fn expect_no_file_above(sorted: &[String]) -> Result<(), TreeProblem> {
+fn expect_no_file_above(sorted: &[Cow<'_, str>]) -> Result<(), TreeProblem> {
     let mut before = "";
     for path in sorted {
         // Directories that the path before is in as well were looked up then.
         let shared = path.bytes().zip(before.bytes()).take_while(|(a, b)| a == b).count();
         for (end, _) in path.match_indices('/').filter(|(end, _)| *end >= shared) {
             let parent = &path[..end];
-            if sorted.binary_search_by(|listed| listed.as_str().cmp(parent)).is_ok() {
+            if sorted.binary_search_by(|listed| (**listed).cmp(parent)).is_ok() {
                 return Err(TreeProblem::FileAndDirectory(parent.to_owned()));
             }
         }

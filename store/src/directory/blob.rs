@@ -13,8 +13,8 @@ use super::tree::Tree;
 use crate::error::StoreError;
 use crate::object::{Creation, Source};
 
-/// Bytes held in memory per blob on its way.
-pub(super) const BUFFER: usize = 256 << 10;
+/// Bytes held in memory per blob on its way: few enough to be hashed from the cache of the core that copied them.
+pub(super) const BUFFER: usize = 64 << 10;
 
 pub(super) fn create(tree: &Tree, blob: &BlobRef, source: Source) -> Result<Creation, StoreError> {
     let key = Key::Blob(blob.digest).to_string();

@@ -12,7 +12,6 @@ use manifest_schema::trust::TrustedPolicy;
 use manifest_schema::{Code, Digest, Document as _, Reason};
 use records::attestations;
 use store::{Location, Store};
-use zeroize::Zeroizing;
 
 use crate::build::named::{BuildName, FORMS};
 use crate::config::{Environment, EnvironmentArgs};
@@ -59,7 +58,7 @@ pub(crate) struct Args {
 
 /// The build as it was found, before anything about it is believed.
 struct Candidate {
-    bytes: Zeroizing<Vec<u8>>,
+    bytes: Vec<u8>,
     /// What the name stands for: for a file, itself.
     digest: Digest,
     envelopes: Vec<Vec<u8>>,
@@ -121,7 +120,7 @@ impl Args {
                 let object = store.get(&Key::Blob(digest), BuildManifest::LIMIT).await?;
                 let missing = || format!("no blob {digest} in {}", store.location());
                 let object = object.ok_or_else(|| self.refuse(vec![Reason::new(Code::ManifestMissing, missing())]))?;
-                (Zeroizing::new(object.bytes), digest)
+                (object.bytes, digest)
             }
         };
         let envelopes = match self.envelope.is_empty() {
@@ -187,7 +186,7 @@ impl Args {
     }
 
     /// A file that is too large for a manifest is none.
-    fn manifest(&self, name: &BuildName) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    fn manifest(&self, name: &BuildName) -> Result<Vec<u8>, Failure> {
         let path = match name {
             BuildName::File(path) => path.clone(),
             BuildName::Digest(_) | BuildName::Number { .. } | BuildName::Deployed(_) => PathBuf::from(&self.build),

@@ -95,6 +95,9 @@ fn one_command_does_it_all_and_the_next_build_sends_and_changes_only_what_is_new
     let text = diff.to_string();
     assert!(text.contains("index.html") && text.contains("image") && !text.contains("infra/main.tf"), "{text}");
 
+    let diff = s.json(&["manifest", "diff", "deployed:production", "build-manifest.json"]).exits(0).json();
+    assert_eq!((&diff["old"]["build"], &diff["old"]["deployed"]["sequence"]), (&"0.1".into(), &1.into()));
+
     let second = s.airlock(&["deploy", "--approve-with", APPROVER, "--format", "json"]).exits(0);
     second.clone().says("update   terraform_data.release").says("sent 4 blobs").says("3 were there").says("build 0.2");
     let answer = second.json();

@@ -59,6 +59,11 @@ fn an_apply_past_its_deadline() {
     let records = scratch.records();
     assert_eq!((&records[0]["outcome"], records.len()), (&"failed".into(), 1));
     assert_eq!(scratch.lease_holder(), None);
+    // What may run is never silently taken for what does.
+    let diff = scratch.ok(&["manifest", "diff", "deployed:production", "0.1"]);
+    diff.says(
+        "the steps in production don't all run the same build: terraform infra runs 0.1, service hello runs nothing",
+    );
     scratch.replace(&deployer, "\"deadlineSeconds\": 6", "\"deadlineSeconds\": 14400");
     scratch.open_door();
     scratch.deploy().exits(0);

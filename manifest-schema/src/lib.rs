@@ -9,6 +9,7 @@ pub mod digest;
 pub mod dsse;
 pub mod gates;
 pub mod gateway;
+pub mod image_report;
 pub mod job;
 pub mod json;
 pub mod keys;

@@ -12,6 +12,7 @@ use crate::diff::ManifestDiff;
 use crate::dsse::Envelope;
 use crate::gates::Authors;
 use crate::gateway::{CancelRequest, CancelResponse, LaunchResponse, StatusRequest, StatusResponse};
+use crate::image_report::ImageReport;
 use crate::job::{Event, JobRequest, LaunchRequest};
 use crate::json::Document;
 use crate::manifest::BuildManifest;
@@ -83,6 +84,7 @@ documents! {
     "deployment-statement" => signed::<statement::Deployment>(),
     "envelope" => of::<Envelope>(),
     "heartbeat" => of::<Heartbeat>(),
+    "image-report" => of::<ImageReport>(),
     "job-event" => of::<Event>(),
     "job-request" => of::<JobRequest>(),
     "launch-pointer" => of::<LaunchPointer>(),

@@ -7,3 +7,6 @@
 pub mod configuration;
 mod json;
 pub mod plan;
+mod secret_names;
+
+pub use secret_names::is_secret_name;

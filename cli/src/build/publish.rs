@@ -15,7 +15,7 @@ use crate::context::Context;
 use crate::exit::{Failure, OrFail as _};
 use crate::stores;
 
-pub(crate) use blobs::Sent;
+pub(crate) use blobs::{Sent, open};
 
 /// What publishing a build changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

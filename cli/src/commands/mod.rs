@@ -9,6 +9,7 @@ mod deployed;
 mod doctor;
 mod explain;
 mod gc;
+mod image;
 mod init;
 mod key;
 mod launch;
@@ -54,6 +55,9 @@ pub(crate) enum Command {
     /// Describe builds, sign them, check who signed, compare.
     #[command(subcommand)]
     Manifest(manifest::Command),
+    /// Look into images.
+    #[command(subcommand)]
+    Image(image::Command),
     /// Copy a signed build into the artifacts store: only what isn't there yet.
     Publish(publish::Args),
     /// Remove blobs that no build which is kept needs; without --delete, say what that would be.
@@ -85,6 +89,7 @@ impl Command {
             Self::Audit(command) => command.run(context),
             Self::Key(command) => command.run(context),
             Self::Manifest(command) => command.run(context),
+            Self::Image(command) => command.run(context),
             Self::Publish(arguments) => arguments.run(context),
             Self::Gc(arguments) => arguments.run(context),
             Self::Explain(arguments) => arguments.run(context),

@@ -109,27 +109,12 @@ fn settings(config: &ImageConfig) -> impl Iterator<Item = (Setting, String)> {
     single.chain(variables).chain(ports).chain(volumes).chain(labels)
 }
 
-/// Parts of names of variables that hold what nobody but the program may know.
-const SECRETS: [&str; 11] = [
-    "PASSWORD",
-    "PASSWD",
-    "PASSPHRASE",
-    "SECRET",
-    "TOKEN",
-    "CREDENTIAL",
-    "APIKEY",
-    "API_KEY",
-    "PRIVATE",
-    "ACCESS_KEY",
-    "AUTH",
-];
-
 /// Whether a setting's name says that its value is a secret. An image should hold none; if it does, a comparison is
 /// not where it is to be shown.
 pub(super) fn is_secret(setting: &Setting) -> bool {
-    let name = setting.key.as_deref().unwrap_or_default().to_uppercase();
+    let name = setting.key.as_deref().unwrap_or_default();
     match setting.kind {
-        SettingKind::Environment | SettingKind::Label => SECRETS.iter().any(|part| name.contains(part)),
+        SettingKind::Environment | SettingKind::Label => policy::is_secret_name(name),
         SettingKind::User
         | SettingKind::Entrypoint
         | SettingKind::Command

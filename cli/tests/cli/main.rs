@@ -4,6 +4,7 @@
 mod diff;
 mod gc;
 mod help;
+mod image;
 mod inspect;
 mod keys;
 mod manifest;

@@ -129,7 +129,11 @@ impl Read for Counted {
     }
 }
 
-fn open(origin: &mut Origin) -> io::Result<Box<dyn Read + Send>> {
+/// Opens a blob's bytes; those in memory are taken out of it.
+///
+/// # Errors
+/// When the file can't be read.
+pub(crate) fn open(origin: &mut Origin) -> io::Result<Box<dyn Read + Send>> {
     Ok(match origin {
         Origin::File(path) => Box::new(File::open(path)?),
         Origin::Range { path, offset, length } => {

@@ -44,13 +44,19 @@ test: test-tools ## Run every test
 	$(CARGO) test --doc --workspace --locked
 
 .PHONY: test-tools
-test-tools: ## Check for what the tests use; installs cargo-nextest if it is missing
+test-tools: ## Check for what the tests use; installs cargo-nextest and, as root, Debian packages
 	$(call need,$(CARGO),install Rust from https://rustup.rs)
 	$(call need,git,install the package git)
 	$(call need,$(AIRLOCK_TERRAFORM),$(terraform_hint))
 	$(call need,openssl,install OpenSSL 3)
 	@openssl pkeyutl -help 2>&1 | grep -q rawin \
 	  || { echo "make $@: this openssl can't sign with Ed25519: install OpenSSL 3" >&2; exit 1; }
+	@# Debian's names are those of the programs.
+	@for tool in skopeo umoci docker-registry; do \
+	  command -v $$tool >/dev/null || { \
+	    [ "$$(id -u)" -eq 0 ] && command -v apt-get >/dev/null && apt-get install -qq -y $$tool >/dev/null 2>&1; } \
+	  || { echo "make $@: $$tool is missing: install the package $$tool" >&2; exit 1; }; \
+	done
 	@command -v cargo-nextest >/dev/null || $(CARGO) install cargo-nextest --locked
 
 .PHONY: lint

@@ -6,6 +6,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
+use std::thread;
 
 use artifacts::{BundleLimits, EntryProblem, ExtractError, Origin, bundle_contents, extract_bundle, pack_terraform};
 use cap_std::ambient_authority;
@@ -321,6 +322,36 @@ fn links_put_there_meanwhile_are_not_followed() {
         let result = extract_bundle(Swap(&archive, 0, swap), &listed(), &into, BundleLimits::default());
         assert!(matches!(result, Err(ExtractError::Write { .. })), "{link}: {result:?}");
         assert!(fs::read_dir(outside.path()).unwrap().next().is_none(), "{link} was followed");
+    }
+}
+
+/// Somebody else replaces a directory by a link as soon as it is there, while files are still written into it.
+#[test]
+fn a_directory_swapped_for_a_link_leads_nowhere() {
+    let source = TempDir::new().unwrap();
+    let tree = (0..300).map(|n| (format!("mod/file{n:03}.tf"), (false, MAIN.to_vec()))).collect();
+    write_tree(source.path(), &tree);
+    let packed = pack_terraform(ArtifactName::new("infra").unwrap(), source.path(), &|_| ()).unwrap();
+    let Content::Terraform(files) = &packed.artifact.content else { panic!("another kind") };
+    let Origin::Bytes(archive) = &packed.blobs[0].origin else { panic!("not in memory") };
+    for _ in 0..20 {
+        let outside = TempDir::new().unwrap();
+        let (dir, into) = target();
+        let (there, away) = (dir.path().join("mod"), dir.path().join("away"));
+        let result = thread::scope(|scope| {
+            let swapped = scope.spawn(|| {
+                while fs::rename(&there, &away).is_err() {
+                    thread::yield_now();
+                }
+                symlink(outside.path(), &there).unwrap();
+            });
+            let result = extract_bundle(archive.as_slice(), files, &into, BundleLimits::default());
+            swapped.join().unwrap();
+            result
+        });
+        // Whether the swap came in time or after the last file, nothing went through the link.
+        assert!(matches!(result, Ok(()) | Err(ExtractError::Write { .. })), "{result:?}");
+        assert!(fs::read_dir(outside.path()).unwrap().next().is_none(), "the link was followed");
     }
 }
 

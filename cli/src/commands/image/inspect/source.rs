@@ -46,7 +46,13 @@ impl ImageSource {
         }
         let build = NamedBuild::find(context, place, name)?;
         let artifact = choose(&build, artifact)?.clone();
-        let environment = context.environment(place)?;
+        let environment = match name {
+            BuildName::Deployed(environment) => {
+                let (environment, store) = (Some(environment.clone()), place.store.clone());
+                context.environment(&EnvironmentArgs { environment, store })?
+            }
+            BuildName::File(_) | BuildName::Digest(_) | BuildName::Number { .. } => context.environment(place)?,
+        };
         let location = environment.artifacts()?;
         let store = context.block_on(async { Ok::<_, Failure>(Store::open(location).await?) })?;
         Ok(Self { artifact, place: Place::Store(store) })

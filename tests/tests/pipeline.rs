@@ -99,7 +99,12 @@ fn one_command_does_it_all_and_the_next_build_sends_and_changes_only_what_is_new
     assert_eq!((&diff["old"]["build"], &diff["old"]["deployed"]["sequence"]), (&"0.1".into(), &1.into()));
 
     let second = s.airlock(&["deploy", "--approve-with", APPROVER, "--format", "json"]).exits(0);
-    second.clone().says("update   terraform_data.release").says("sent 4 blobs").says("3 were there").says("build 0.2");
+    second
+        .clone()
+        .says("update   terraform_data.release")
+        .says("sent 4 blobs")
+        .says("already there: 3 blobs")
+        .says("build 0.2");
     let answer = second.json();
     assert_eq!(answer["deployment"], 2);
     assert_eq!(answer["manifest"], manifest.as_str());

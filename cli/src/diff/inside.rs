@@ -113,8 +113,19 @@ impl<'a> Inside<'a> {
 
     /// Compares the files of an artifact: changed ones first, then those that are new, then those that are gone.
     async fn files(&mut self, store: &Store, sides: [&Artifact; 2], artifact: &mut ArtifactDiff) {
-        if artifact.files.len() > UNGROUPED && !self.limits.folds {
-            self.passed_over += artifact.files.len();
+        let is_changed = |file: &FileDiff| matches!(file.change, Change::Changed { .. });
+        let brief = artifact.files.len() > UNGROUPED && !self.limits.folds;
+        let changed = artifact.files.iter().filter(|file| is_changed(file)).count();
+        // Among many files, a few that changed are what people look for; new ones are told by their names.
+        let seen = if !brief {
+            artifact.files.len()
+        } else if changed <= UNGROUPED {
+            changed
+        } else {
+            0
+        };
+        self.passed_over += artifact.files.len() - seen;
+        if seen == 0 {
             return;
         }
         let blob = |state: &FileState| BlobRef { digest: state.digest, size: state.size };
@@ -135,7 +146,7 @@ impl<'a> Inside<'a> {
             let change = change_of(file);
             let told = match &change {
                 Change::Changed { old, new } => old.digest != new.digest,
-                Change::Added(_) => true,
+                Change::Added(_) => !brief,
                 Change::Removed(_) => self.limits.folds,
             };
             if !told {

@@ -237,3 +237,17 @@ fn three_hundred_files_stay_readable() {
     let markdown = world.ok(&[&DIFF[..], &["--format", "markdown"]].concat()).stdout;
     assert!(markdown.len() < 65_536);
 }
+
+#[test]
+fn a_change_among_many_new_files_comes_first_with_its_lines() {
+    let world = two_builds(|world| {
+        for number in 0..40 {
+            world.write(&format!("public/assets/{}/{number}.txt", number % 3), "new\n");
+        }
+        world.write("public/style.css", "/* changed */\n");
+    });
+    let text = world.ok(&DIFF).stdout;
+    let at = |what: &str| text.find(what).unwrap_or_else(|| panic!("no {what} in {text}"));
+    assert!(at("+/* changed */") < at("assets/ (40 added)"), "{text}");
+    assert!(text.contains("the lines of 40 files are not compared"), "{text}");
+}

@@ -53,13 +53,14 @@ impl Teller {
         body
     }
 
-    /// An item for each directory, the one with most files first.
+    /// An item for each directory, the one with most changed files first, and of those the one with most files.
     fn groups(&mut self, groups: BTreeMap<&str, Vec<&FileDiff>>) -> Vec<Body> {
         let most = (self.limits.files / 4).max(1);
         let listed = if self.limits.folds { self.limits.files } else { self.limits.files / 2 };
         let each = (listed / groups.len().min(most)).max(2);
         let mut groups: Vec<_> = groups.into_iter().collect();
-        groups.sort_by_key(|(_, files)| std::cmp::Reverse(files.len()));
+        let changed = |file: &&&FileDiff| matches!(file.change, Change::Changed { .. });
+        groups.sort_by_key(|(_, files)| std::cmp::Reverse((files.iter().filter(changed).count(), files.len())));
         let rest = groups.split_off(groups.len().min(most));
         let mut body = Vec::new();
         for (directory, files) in groups {

@@ -86,8 +86,9 @@ advisories: ## Look for known vulnerabilities in our dependencies; needs cargo-d
 	$(CARGO) deny --workspace --locked check advisories
 
 .PHONY: bench
-bench: demo-tools build ## Measure start-up, the first event and the pipeline's overhead over Terraform
+bench: demo-tools build ## Measure start-up, first event and overhead over Terraform; hashing, memory and large manifests
 	AIRLOCK_BIN="$(TARGET)/release" sh bench/pipeline.sh
+	AIRLOCK_BIN="$(TARGET)/release" sh bench/artifacts.sh
 
 .PHONY: soak
 soak: test-tools ## Repeat all tests for SOAK_DURATION (30m), with SOAK_CASES (4096) cases per property

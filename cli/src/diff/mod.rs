@@ -1,6 +1,6 @@
 //! `airlock manifest diff`: two builds compared, with all that is at hand about them, and told in one of four formats.
 //!
-//! What the manifests say is compared by `manifest_schema::diff`, whole. [`collect`] adds what only the artifacts store
+//! What the manifests say is compared by `manifest_schema::diff`, whole. [`collect()`] adds what only the artifacts store
 //! and the local repositories know; when they aren't at hand it says so in the comparison and goes on. [`report`]
 //! decides what is told, in which order and how much of it; the renderers below it only write that down, and each
 //! makes harmless whatever a commit, a path or a value might hold.

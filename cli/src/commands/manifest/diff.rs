@@ -35,8 +35,7 @@ pub(crate) struct Args {
 
 impl Args {
     pub(crate) fn run(self, context: &Context) -> Result<Exit, Failure> {
-        let old = NamedBuild::find(context, &self.place, &self.old)?;
-        let new = NamedBuild::find(context, &self.place, &self.new)?;
+        let (old, new) = self.find(context)?;
         let diff = diff::collect(context, &self.place, &old, &new, Limits::of(self.format));
         match self.format {
             Format::Text => context.out.data(diff::text(&diff, &context.out))?,
@@ -45,5 +44,16 @@ impl Args {
             Format::Html => context.out.data(diff::html(&diff))?,
         }
         Ok(if self.exit_code && !diff.is_empty() { Exit::Failed } else { Exit::Done })
+    }
+
+    /// Both builds, read at the same time: a manifest may list a hundred thousand files.
+    fn find(&self, context: &Context) -> Result<(NamedBuild, NamedBuild), Failure> {
+        let find = |name| NamedBuild::find(context, &self.place, name);
+        std::thread::scope(|scope| {
+            let old = scope.spawn(|| find(&self.old));
+            let new = find(&self.new);
+            let old = old.join().map_err(|_| anyhow::anyhow!("a thread panicked"))?;
+            Ok((old?, new?))
+        })
     }
 }

@@ -44,7 +44,7 @@ test: test-tools ## Run every test
 	$(CARGO) test --doc --workspace --locked
 
 .PHONY: test-tools
-test-tools: ## Check for what the tests use; installs cargo-nextest and, as root, Debian packages
+test-tools: ## Check for what the tests use; installs cargo-nextest, servers that stand in for AWS and, as root, packages
 	$(call need,$(CARGO),install Rust from https://rustup.rs)
 	$(call need,git,install the package git)
 	$(call need,$(AIRLOCK_TERRAFORM),$(terraform_hint))
@@ -58,6 +58,7 @@ test-tools: ## Check for what the tests use; installs cargo-nextest and, as root
 	  || { echo "make $@: $$tool is missing: install the package $$tool" >&2; exit 1; }; \
 	done
 	@command -v cargo-nextest >/dev/null || $(CARGO) install cargo-nextest --locked
+	@sh emulators/install.sh "$(TARGET)/tools"
 
 .PHONY: lint
 lint: lint-tools ## Check formatting, lints, docs, scripts, licences and duplicate dependencies

@@ -2,10 +2,12 @@
 
 use std::future::Future;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum as _};
 use records::Ambient;
+use tokio::runtime::Runtime;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{self, Environment, EnvironmentArgs, Project};
@@ -55,13 +57,14 @@ pub(crate) struct Context {
     pub(crate) ambient: Ambient,
     config: Option<PathBuf>,
     directory: Option<PathBuf>,
+    runtime: OnceLock<Runtime>,
 }
 
 impl Context {
     /// Made once, in `main`.
     pub(crate) fn new(arguments: GlobalArgs, ambient: Ambient) -> Self {
         let GlobalArgs { format, quiet, color, progress, config, directory } = arguments;
-        Self { out: Output::new(format, quiet, color, progress), ambient, config, directory }
+        Self { out: Output::new(format, quiet, color, progress), ambient, config, directory, runtime: OnceLock::new() }
     }
 
     /// Goes to the directory that `-C` names and starts logging.
@@ -103,9 +106,30 @@ impl Context {
         Environment::resolve(self.project_if_any()?.as_ref(), arguments)
     }
 
-    /// Runs what needs a store. Commands that don't never start the machinery for it.
+    /// Like [`environment`](Self::environment); a store that was named needs no environment, where there are several.
+    ///
+    /// # Errors
+    /// When there are several, and neither a store nor one of them was named.
+    pub(crate) fn environment_if_any(&self, arguments: &EnvironmentArgs) -> Result<Environment, Failure> {
+        let project = self.project_if_any()?;
+        let several = project.as_ref().is_some_and(|project| project.config.environments.len() > 1);
+        if several && arguments.store.is_some() && arguments.environment.is_none() {
+            return Environment::resolve(None, arguments);
+        }
+        Environment::resolve(project.as_ref(), arguments)
+    }
+
+    /// Runs what needs a store. Commands that don't never start the machinery for it; those that do, start it once,
+    /// because connections live in it.
     pub(crate) fn block_on<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.context("can't start the asynchronous runtime")?.block_on(work)
+        let runtime = match self.runtime.get() {
+            Some(runtime) => runtime,
+            None => {
+                let started = tokio::runtime::Builder::new_current_thread().enable_all().build();
+                let started = started.context("can't start the asynchronous runtime")?;
+                self.runtime.get_or_init(|| started)
+            }
+        };
+        runtime.block_on(work)
     }
 }

@@ -28,6 +28,9 @@ variables! {
     LOG = "AIRLOCK_LOG": "what to log to standard error: error, warn, info, debug or trace",
     PASSPHRASE = "AIRLOCK_PASSPHRASE": "the passphrase of the private key",
     PRODUCTION = "AIRLOCK_PRODUCTION": "the local production directory, over the environment's in airlock.toml",
+    S3_KMS_KEY = "AIRLOCK_S3_KMS_KEY": "the KMS key of what is written to the bucket, over airlock.toml",
+    S3_OWNER = "AIRLOCK_S3_OWNER": "the account that the artifacts bucket must belong to, over airlock.toml",
+    S3_PATH_STYLE = "AIRLOCK_S3_PATH_STYLE": "true to name the bucket in the path of each request, over airlock.toml",
     TERRAFORM = "AIRLOCK_TERRAFORM": "the program that runs as Terraform: terraform, tofu, or a path",
     WORKER = "AIRLOCK_WORKER": "the worker's program, if it isn't beside this one",
 }

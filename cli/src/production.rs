@@ -33,7 +33,7 @@ impl Production {
     pub(crate) async fn open(context: &Context, arguments: &EnvironmentArgs) -> Result<Self, Failure> {
         let environment = context.environment(arguments)?;
         let name = environment.name()?.clone();
-        let artifacts = Store::open(environment.artifacts()?).await?;
+        let artifacts = Store::open(environment.artifacts()?, &environment.access()).await?;
         let Gateway::Local { production } = environment.gateway()?;
         let client = GatewayClient::local(&production, &context.ambient).await?;
         Ok(Self { name, environment, artifacts, client })

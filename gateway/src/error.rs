@@ -1,7 +1,7 @@
 use manifest_schema::DocumentError;
 use manifest_schema::job::JobId;
 use records::RecordError;
-use records::config::ConfigError;
+use records::config::{ConfigError, OpenError};
 use store::{LocationError, StoreError};
 
 use crate::LauncherError;
@@ -46,6 +46,15 @@ pub enum GatewayError {
 impl From<StoreError> for GatewayError {
     fn from(error: StoreError) -> Self {
         Self::Record(error.into())
+    }
+}
+
+impl From<OpenError> for GatewayError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Location(error) => Self::Location(error),
+            OpenError::Store(error) => error.into(),
+        }
     }
 }
 

@@ -26,7 +26,6 @@ use manifest_schema::Document;
 use records::case::Standpoint;
 use records::config::{GatewayConfig, LauncherConfig};
 use records::{Ambient, Sides};
-use store::{Location, Store};
 
 pub use error::GatewayError;
 pub use launcher::{Launcher, LauncherError, LocalLauncher, Surroundings};
@@ -52,8 +51,9 @@ impl Gateway {
     /// # Errors
     /// When the file can't be used, or a store can't be opened.
     pub async fn open(config: &Path, ambient: Ambient) -> Result<Self, GatewayError> {
-        let GatewayConfig { artifacts, production, roots, place, launcher } = GatewayConfig::read(config)?;
-        let sides = Sides { artifacts: open(&artifacts).await?, production: open(&production).await? };
+        let config = GatewayConfig::read(config)?;
+        let sides = config.open_stores().await?;
+        let GatewayConfig { roots, place, launcher, .. } = config;
         let launcher = match launcher {
             LauncherConfig::Local { planner, deployer, logs } => {
                 let here = Surroundings::of_this_process();
@@ -74,11 +74,6 @@ impl Gateway {
             Function::CancelDeployJob => self.cancel(request).await?.to_bytes(),
         })
     }
-}
-
-async fn open(location: &str) -> Result<Store, GatewayError> {
-    let location: Location = location.parse()?;
-    Ok(Store::open(&location).await?)
 }
 
 /// What can be called from outside.

@@ -10,6 +10,9 @@ use manifest_schema::gates::Place;
 use manifest_schema::trust::PinnedRoots;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use store::{Access, BucketRules, Location, LocationError, Store, StoreError};
+
+use crate::Sides;
 
 /// What the gateway knows of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +22,15 @@ pub struct GatewayConfig {
     pub artifacts: String,
     /// The production store.
     pub production: String,
+    /// How AWS is reached.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub aws: aws::Settings,
+    /// What the owner of the artifacts bucket asks for.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub artifacts_bucket: BucketRules,
+    /// What the owner of the production bucket asks for.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub production_bucket: BucketRules,
     /// The roots that sign the first trust policy.
     pub roots: PinnedRoots,
     /// The account and region that this is.
@@ -52,6 +64,15 @@ pub struct WorkerConfig {
     pub artifacts: String,
     /// The production store.
     pub production: String,
+    /// How AWS is reached.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub aws: aws::Settings,
+    /// What the owner of the artifacts bucket asks for.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub artifacts_bucket: BucketRules,
+    /// What the owner of the production bucket asks for.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub production_bucket: BucketRules,
     /// The roots that sign the first trust policy.
     pub roots: PinnedRoots,
     /// The account and region that this is.
@@ -102,6 +123,26 @@ pub enum ConfigError {
     },
 }
 
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// Why a store of a configuration can't be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// It is no store's location.
+    #[error(transparent)]
+    Location(#[from] LocationError),
+    /// It isn't there, or doesn't answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+async fn open(location: &str, aws: &aws::Settings, bucket: &BucketRules) -> Result<Store, OpenError> {
+    let access = Access { aws: aws.clone(), bucket: bucket.clone(), ..Access::default() };
+    Ok(Store::open(&location.parse::<Location>()?, &access).await?)
+}
+
 fn read<T: DeserializeOwned>(path: &Path) -> Result<(T, PathBuf), ConfigError> {
     let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
     let bytes = fs::read(path).map_err(unreadable)?;
@@ -147,6 +188,17 @@ impl GatewayConfig {
         }
         Ok(config)
     }
+
+    /// Opens both stores.
+    ///
+    /// # Errors
+    /// When one can't be opened.
+    pub async fn open_stores(&self) -> Result<Sides, OpenError> {
+        Ok(Sides {
+            artifacts: open(&self.artifacts, &self.aws, &self.artifacts_bucket).await?,
+            production: open(&self.production, &self.aws, &self.production_bucket).await?,
+        })
+    }
 }
 
 impl WorkerConfig {
@@ -163,5 +215,16 @@ impl WorkerConfig {
             *path = inside(&base, path);
         }
         Ok(config)
+    }
+
+    /// Opens both stores.
+    ///
+    /// # Errors
+    /// When one can't be opened.
+    pub async fn open_stores(&self) -> Result<Sides, OpenError> {
+        Ok(Sides {
+            artifacts: open(&self.artifacts, &self.aws, &self.artifacts_bucket).await?,
+            production: open(&self.production, &self.aws, &self.production_bucket).await?,
+        })
     }
 }

@@ -22,6 +22,12 @@ pub trait Backend {
     /// A new, empty store, which stays until the backend is dropped.
     async fn fresh(&self) -> Store;
 
+    /// Whether listings know nothing of folders: `a-b/` comes before `a/`, and all of `a/` after the cursor `a`. An
+    /// emulator may walk a tree.
+    fn sorts_across_folders(&self) -> bool {
+        true
+    }
+
     /// Writes an object behind the store's back, as somebody with access to its disk or bucket can.
     async fn tamper(&self, store: &Store, key: &Key, bytes: &[u8]);
 }

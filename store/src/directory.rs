@@ -22,6 +22,7 @@ mod list;
 mod open;
 mod tree;
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
@@ -30,7 +31,8 @@ use std::sync::Arc;
 use manifest_schema::manifest::BlobRef;
 
 use crate::error::StoreError;
-use crate::object::{Creation, Listed, Object, Replacement, Source, Version};
+use crate::object::{Creation, Listed, Object, Repair, Replacement, Source, Version};
+use crate::work::blocking;
 use tree::Tree;
 
 pub use collection::Collection;
@@ -105,6 +107,10 @@ impl Directory {
         Ok(Collection::new(self.clone(), exclusive))
     }
 
+    pub(crate) async fn present(&self, blobs: BTreeSet<BlobRef>) -> Result<BTreeSet<BlobRef>, StoreError> {
+        self.run(move |tree| blob::present(tree, blobs)).await
+    }
+
     pub(crate) async fn read_blob<W>(&self, blob: BlobRef, sink: W) -> Result<W, StoreError>
     where
         W: Write + Send + 'static,
@@ -131,31 +137,25 @@ pub struct DirectoryWriter {
 
 impl DirectoryWriter {
     pub(crate) async fn create(&self, blob: BlobRef, source: Source) -> Result<Creation, StoreError> {
-        // Goes on to its end even if the caller stops waiting, and so must the lock.
+        self.run(move |tree| blob::create(tree, &blob, source)).await
+    }
+
+    pub(crate) async fn repair(&self, blob: BlobRef, source: Source) -> Result<Repair, StoreError> {
+        self.run(move |tree| blob::repair(tree, &blob, source)).await
+    }
+
+    /// Goes on to its end even if the caller stops waiting, and so must the lock.
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Tree) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
         let writer = self.clone();
         self.directory
             .run(move |tree| {
-                let created = blob::create(tree, &blob, source);
+                let done = work(tree);
                 drop(writer);
-                created
+                done
             })
             .await
-    }
-}
-
-/// File systems block, so their work has threads of its own; a panic there goes on here.
-async fn blocking<T: Send + 'static>(
-    store: String,
-    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
-) -> Result<T, StoreError> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(stopped) => {
-                let source = std::io::Error::other(stopped);
-                Err(StoreError::Io { store, action: "finish work on", key: "objects".to_owned(), source })
-            }
-        },
     }
 }

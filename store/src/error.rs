@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind};
 
+use aws::AwsError;
 use manifest_schema::Digest;
 
 /// A store couldn't do what was asked.
@@ -115,6 +116,19 @@ pub enum StoreError {
         /// The object, or the part of the store.
         key: String,
     },
+    /// AWS said no, or didn't answer.
+    #[error("{0}; {advice}", advice = .0.advice())]
+    Aws(Box<AwsError>),
+    /// A bucket's answer contradicts itself, or what was asked.
+    #[error("{store} gave an answer about {key} that can't be right: {problem}")]
+    WrongAnswer {
+        /// The store.
+        store: String,
+        /// The object, or the part of the store.
+        key: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// Not something that this store, or this version, does.
     #[error("{store}: {what}")]
     Unsupported {
@@ -137,6 +151,12 @@ pub enum StoreError {
     },
 }
 
+impl From<AwsError> for StoreError {
+    fn from(error: AwsError) -> Self {
+        Self::Aws(Box::new(error))
+    }
+}
+
 impl StoreError {
     /// Whether the same call may succeed later without anybody doing anything.
     pub fn is_temporary(&self) -> bool {
@@ -144,6 +164,7 @@ impl StoreError {
             Self::Io { source, .. } | Self::SourceUnreadable { source, .. } | Self::SinkFailed { source, .. } => {
                 passes_by_itself(source)
             }
+            Self::Aws(error) => error.is_temporary(),
             Self::NotFound { .. }
             | Self::NotAStore { .. }
             | Self::AccessDenied { .. }
@@ -153,6 +174,7 @@ impl StoreError {
             | Self::BlobMismatch { .. }
             | Self::SourceChanged { .. }
             | Self::Irregular { .. }
+            | Self::WrongAnswer { .. }
             | Self::Unsupported { .. } => false,
         }
     }

@@ -7,22 +7,28 @@
 //! - of many that create one key, one wins; a replacement happens only if nothing changed in between;
 //! - when a call returns, what it wrote survives a power cut (the heartbeat alone may fall back to its previous one);
 //! - every read is bounded by the caller, and a blob's bytes count only once their digest is checked;
-//! - keys are created once: only a lease is replaced, only a heartbeat overwritten, and only blobs are ever removed:
-//!   by a [`Collection`], which there is only while nobody writes blobs.
+//! - keys are created once: only a lease is replaced, only a heartbeat overwritten, only a blob that isn't its digest
+//!   repaired, and only blobs are ever removed: by a [`Collection`], which there is only while nobody writes blobs.
 //!
 //! It doesn't know what the bytes mean, decides nothing about trust, and never takes a place that isn't marked as a
 //! store for one. Work that was begun goes on to its end if the caller stops waiting for it.
 
+mod access;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod directory;
 mod error;
 mod location;
+mod marker;
 mod object;
 mod objects;
+mod s3;
+mod work;
 
+pub use access::{Access, AccountId, AccountIdError, BucketRules, Retention, RetentionMode};
 pub use directory::{Collection, Directory, DirectoryWriter};
 pub use error::StoreError;
 pub use location::{Location, LocationError, S3Location};
-pub use object::{Creation, Listed, Object, Replacement, Source, Version};
+pub use object::{Creation, Listed, Object, Repair, Replacement, Source, Version};
 pub use objects::{BlobWriter, Store};
+pub use s3::Bucket;

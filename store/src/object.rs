@@ -35,6 +35,15 @@ impl Version {
     pub(crate) fn of_content(digest: Digest) -> Self {
         Self(digest.hex())
     }
+
+    /// The version that a bucket gives to an object: its `ETag`, quotes included.
+    pub(crate) fn of_tag(tag: &str) -> Self {
+        Self(tag.to_owned())
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 /// What came of creating an object.
@@ -55,6 +64,17 @@ pub enum Replacement {
     Replaced(Version),
     /// It isn't what was expected; nothing was written.
     Conflict,
+}
+
+/// What came of repairing a blob.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repair {
+    /// It was there, and its bytes are that blob: nothing was written.
+    Sound,
+    /// It wasn't there, and is now.
+    Created,
+    /// Other bytes were there; now it is that blob.
+    Replaced,
 }
 
 /// One line of a listing.
@@ -83,6 +103,11 @@ impl Source {
     /// Anything that can be read once. A reader that blocks holds up only this blob.
     pub fn reader(reader: impl Read + Send + 'static) -> Self {
         Self(Origin::Reader(Box::new(reader)))
+    }
+
+    /// Bytes in memory.
+    pub fn bytes(bytes: Vec<u8>) -> Self {
+        Self::reader(io::Cursor::new(bytes))
     }
 
     /// What messages call it.

@@ -1,21 +1,26 @@
 //! The operations that every kind of store has, and the rules that no kind may bend.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 
 use manifest_schema::Digest;
 use manifest_schema::manifest::BlobRef;
 use manifest_schema::storage::Key;
 
+use crate::access::Access;
 use crate::directory::{Directory, DirectoryWriter};
 use crate::error::StoreError;
 use crate::location::Location;
-use crate::object::{Creation, Listed, Object, Replacement, Source, Version};
+use crate::object::{Creation, Listed, Object, Repair, Replacement, Source, Version};
+use crate::s3::Bucket;
 
 /// An open store. Clones are cheap and mean the same store.
 #[derive(Debug, Clone)]
 pub enum Store {
     /// A directory on this machine.
     Directory(Directory),
+    /// A bucket, or a part of one.
+    S3(Bucket),
 }
 
 impl Store {
@@ -23,22 +28,23 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::NotFound`] or [`StoreError::NotAStore`] when it isn't one; otherwise what the system says.
-    pub async fn open(location: &Location) -> Result<Self, StoreError> {
+    pub async fn open(location: &Location, access: &Access) -> Result<Self, StoreError> {
         match location {
             Location::Directory(path) => Directory::open(path).await.map(Self::Directory),
-            Location::S3(_) => Err(no_buckets_yet(location)),
+            Location::S3(place) => Bucket::open(place, access).await.map(Self::S3),
         }
     }
 
-    /// Opens a store, or makes one of a missing or an empty directory. Also clears away what writers that were killed
-    /// more than a day ago left behind.
+    /// Opens a store, or makes one of a missing or an empty directory, or of a bucket's prefix that nothing uses; never
+    /// makes a bucket. What writers that were killed more than a day ago left behind is cleared away, in a bucket before
+    /// the first blob is sent in parts.
     ///
     /// # Errors
     /// [`StoreError::NotAStore`] when something else is there; otherwise what the system says.
-    pub async fn open_or_create(location: &Location) -> Result<Self, StoreError> {
+    pub async fn open_or_create(location: &Location, access: &Access) -> Result<Self, StoreError> {
         match location {
             Location::Directory(path) => Directory::open_or_create(path).await.map(Self::Directory),
-            Location::S3(_) => Err(no_buckets_yet(location)),
+            Location::S3(place) => Bucket::open_or_create(place, access).await.map(Self::S3),
         }
     }
 
@@ -46,6 +52,7 @@ impl Store {
     pub fn location(&self) -> Location {
         match self {
             Self::Directory(directory) => Location::from(directory.path()),
+            Self::S3(bucket) => Location::S3(bucket.location().clone()),
         }
     }
 
@@ -56,6 +63,7 @@ impl Store {
     pub async fn get(&self, key: &Key, limit: usize) -> Result<Option<Object>, StoreError> {
         match self {
             Self::Directory(directory) => directory.get(key.to_string(), limit).await,
+            Self::S3(bucket) => bucket.get(&key.to_string(), limit).await,
         }
     }
 
@@ -66,6 +74,7 @@ impl Store {
     pub async fn size_of(&self, key: &Key) -> Result<Option<u64>, StoreError> {
         match self {
             Self::Directory(directory) => directory.size_of(key.to_string()).await,
+            Self::S3(bucket) => bucket.size_of(&key.to_string()).await,
         }
     }
 
@@ -80,6 +89,7 @@ impl Store {
         }
         match self {
             Self::Directory(directory) => directory.create(key.to_string(), bytes.to_vec()).await,
+            Self::S3(bucket) => bucket.create(key.to_string(), bytes.to_vec()).await,
         }
     }
 
@@ -99,6 +109,7 @@ impl Store {
         }
         match self {
             Self::Directory(directory) => directory.replace(key.to_string(), bytes.to_vec(), expected.cloned()).await,
+            Self::S3(bucket) => bucket.replace(key.to_string(), bytes.to_vec(), expected.cloned()).await,
         }
     }
 
@@ -112,6 +123,7 @@ impl Store {
         }
         match self {
             Self::Directory(directory) => directory.put(key.to_string(), bytes.to_vec()).await,
+            Self::S3(bucket) => bucket.put(key.to_string(), bytes.to_vec()).await,
         }
     }
 
@@ -132,6 +144,18 @@ impl Store {
         }
         match self {
             Self::Directory(directory) => directory.list(prefix.to_owned(), after.map(str::to_owned), limit).await,
+            Self::S3(bucket) => bucket.list(prefix, after, limit).await,
+        }
+    }
+
+    /// Which of these blobs are there, with the size they should have. Nothing is read: readers check the bytes.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub async fn present(&self, blobs: &BTreeSet<BlobRef>) -> Result<BTreeSet<BlobRef>, StoreError> {
+        match self {
+            Self::Directory(directory) => directory.present(blobs.clone()).await,
+            Self::S3(bucket) => bucket.present(blobs.clone()).await,
         }
     }
 
@@ -142,6 +166,7 @@ impl Store {
     pub async fn blob_writer(&self) -> Result<BlobWriter, StoreError> {
         match self {
             Self::Directory(directory) => directory.blob_writer().await.map(BlobWriter::Directory),
+            Self::S3(bucket) => Ok(BlobWriter::S3(bucket.clone())),
         }
     }
 
@@ -156,6 +181,7 @@ impl Store {
     {
         match self {
             Self::Directory(directory) => directory.read_blob(*blob, sink).await,
+            Self::S3(bucket) => bucket.read_blob(*blob, sink).await,
         }
     }
 
@@ -188,11 +214,13 @@ impl Store {
 pub enum BlobWriter {
     /// Into a directory.
     Directory(DirectoryWriter),
+    /// Into a bucket, from which nobody removes blobs.
+    S3(Bucket),
 }
 
 impl BlobWriter {
-    /// Stores a blob from a file or a stream, reading it once, or not at all if a blob of that digest and size is
-    /// there. (What is there isn't hashed again: readers always do.)
+    /// Stores a blob from a file or a stream, reading it once, or, unless it is small, not at all if a blob of that
+    /// digest and size is there. (What is there isn't hashed again: readers always do.)
     ///
     /// # Errors
     /// [`StoreError::SourceChanged`] if the bytes aren't that blob, [`StoreError::SourceUnreadable`] if they can't be
@@ -200,6 +228,19 @@ impl BlobWriter {
     pub async fn create(&self, blob: &BlobRef, source: impl Into<Source>) -> Result<Creation, StoreError> {
         match self {
             Self::Directory(writer) => writer.create(*blob, source.into()).await,
+            Self::S3(bucket) => bucket.create_blob(*blob, source.into()).await,
+        }
+    }
+
+    /// Reads and hashes a blob that is there, and replaces it if its bytes aren't that blob: the one way in which a blob
+    /// ever changes. Only what was read is replaced, not what somebody else puts there meanwhile.
+    ///
+    /// # Errors
+    /// As [`BlobWriter::create`]; [`StoreError::BlobMismatch`] also if somebody else replaced it meanwhile.
+    pub async fn repair(&self, blob: &BlobRef, source: impl Into<Source>) -> Result<Repair, StoreError> {
+        match self {
+            Self::Directory(writer) => writer.repair(*blob, source.into()).await,
+            Self::S3(bucket) => bucket.repair_blob(*blob, source.into()).await,
         }
     }
 
@@ -208,13 +249,8 @@ impl BlobWriter {
     /// # Errors
     /// As [`BlobWriter::create`].
     pub async fn create_bytes(&self, bytes: Vec<u8>) -> Result<Creation, StoreError> {
-        self.create(&BlobRef::of(&bytes), Source::reader(std::io::Cursor::new(bytes))).await
+        self.create(&BlobRef::of(&bytes), Source::bytes(bytes)).await
     }
-}
-
-fn no_buckets_yet(location: &Location) -> StoreError {
-    let what = "this version opens directory stores only".to_owned();
-    StoreError::Unsupported { store: location.to_string(), what }
 }
 
 /// What may happen to an object after it was created.

@@ -19,7 +19,7 @@ use manifest_schema::Digest;
 use manifest_schema::manifest::BlobRef;
 use manifest_schema::names::{EnvironmentName, ProjectName};
 use manifest_schema::storage::{Key, prefix};
-use store::{BlobWriter, Creation, Location, Source, Store, StoreError, conformance};
+use store::{Access, BlobWriter, Creation, Location, Source, Store, StoreError, conformance};
 use tempfile::TempDir;
 
 const STORE: &str = "STORE_OF_THE_CHILD";
@@ -36,7 +36,7 @@ async fn writer(store: &Store) -> BlobWriter {
 }
 
 async fn create(path: &Path) -> Store {
-    Store::open_or_create(&Location::from(path)).await.unwrap()
+    Store::open_or_create(&Location::from(path), &Access::default()).await.unwrap()
 }
 
 async fn store_of_the_child() -> Store {
@@ -186,7 +186,7 @@ async fn a_full_disk_leaves_nothing_half_written() {
 #[tokio::test]
 #[ignore = "run by a_killed_collector_is_in_nobodys_way"]
 async fn child_collects_until_killed() {
-    let Store::Directory(directory) = store_of_the_child().await;
+    let Store::Directory(directory) = store_of_the_child().await else { panic!("not a directory") };
     let collection = directory.collect().await.unwrap();
     println!("\ncollecting");
     std::thread::sleep(Duration::from_secs(600));

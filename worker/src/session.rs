@@ -11,7 +11,6 @@ use manifest_schema::storage::Key;
 use records::case::{self, Standpoint};
 use records::config::WorkerConfig;
 use records::{Ambient, Journal, Sides};
-use store::{Location, Store};
 use tokio::sync::{Mutex, watch};
 
 use crate::stop::{Asked, Stop, StopSignal};
@@ -36,9 +35,7 @@ pub(crate) struct Session {
 
 /// Opens both stores of a configuration.
 pub(crate) async fn open_stores(config: &WorkerConfig) -> anyhow::Result<Sides> {
-    let artifacts = Store::open(&config.artifacts.parse::<Location>()?).await?;
-    let production = Store::open(&config.production.parse::<Location>()?).await?;
-    Ok(Sides { artifacts, production })
+    Ok(config.open_stores().await?)
 }
 
 impl Session {

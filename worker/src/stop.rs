@@ -78,6 +78,8 @@ impl From<StoreError> for Stop {
             | StoreError::SourceUnreadable { .. }
             | StoreError::SinkFailed { .. }
             | StoreError::Irregular { .. }
+            | StoreError::Aws(_)
+            | StoreError::WrongAnswer { .. }
             | StoreError::Unsupported { .. }
             | StoreError::Io { .. } => Self::failed(with_causes(&error)),
         }

@@ -6,13 +6,12 @@ use manifest_schema::keys::SecretKey;
 use manifest_schema::manifest::{self, BuildManifest, BuildManifestSchema};
 use manifest_schema::statement::{self, Signed, Statement, Subject, subject};
 use manifest_schema::{Digest, Document as _, Timestamp};
-use store::Location;
 
 use super::ci::{self, CiBuild};
 use super::named::NamedBuild;
 use super::sources::{self, CheckedOut};
 use super::{number, pack};
-use crate::config::Project;
+use crate::config::{Environment, Project};
 use crate::context::Context;
 use crate::exit::{Failure, OrFail as _};
 use crate::progress::Progress;
@@ -37,7 +36,7 @@ pub(crate) fn make(
     context: &Context,
     project: &Project,
     options: &Options,
-    store: impl FnOnce() -> Result<Option<Location>, Failure>,
+    environment: impl FnOnce() -> Result<Environment, Failure>,
 ) -> Result<NamedBuild, Failure> {
     let ci = CiBuild::detect(&ci::process)?;
     let counted = ci.is_some();
@@ -55,7 +54,7 @@ pub(crate) fn make(
     match options.number {
         Some(number) => manifest.build.number = number,
         None if counted => {}
-        None => number::assign(context, &mut manifest, store()?.as_ref())?,
+        None => number::assign(context, &mut manifest, &environment()?)?,
     }
     let bytes = manifest.to_bytes();
     // What can't be read back must not be signed.

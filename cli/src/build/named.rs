@@ -117,13 +117,15 @@ impl NamedBuild {
             BuildName::File(path) => Self::read(path).map_err(|failure| failure.hint(FORMS)),
             BuildName::Digest(digest) => {
                 let environment = context.environment(place)?;
-                context.block_on(async { fetch(&Store::open(environment.artifacts()?).await?, *digest).await })
+                context.block_on(async {
+                    fetch(&Store::open(environment.artifacts()?, &environment.access()).await?, *digest).await
+                })
             }
             BuildName::Number { project, epoch, number } => {
                 let project = project_of(context, project.as_ref())?;
                 let environment = context.environment(place)?;
                 context.block_on(async {
-                    let store = Store::open(environment.artifacts()?).await?;
+                    let store = Store::open(environment.artifacts()?, &environment.access()).await?;
                     let (build, digest) = look_up(&store, &project, *epoch, *number).await?;
                     if store.size_of(&Key::Blob(digest)).await?.is_none() {
                         return Err(gone(&store, &project, build, digest));

@@ -2,9 +2,10 @@
 
 use manifest_schema::manifest::BuildManifest;
 use manifest_schema::{Digest, Document as _};
-use store::{Location, Store, StoreError};
+use store::{Store, StoreError};
 
 use super::named;
+use crate::config::Environment;
 use crate::context::Context;
 use crate::exit::Failure;
 
@@ -16,11 +17,15 @@ const MOST_COMPARED: usize = 50;
 ///
 /// # Errors
 /// When there is a store that can't be read.
-pub(crate) fn assign(context: &Context, manifest: &mut BuildManifest, store: Option<&Location>) -> Result<(), Failure> {
+pub(crate) fn assign(
+    context: &Context,
+    manifest: &mut BuildManifest,
+    environment: &Environment,
+) -> Result<(), Failure> {
     manifest.build.number = 1;
-    let Some(location) = store else { return Ok(()) };
+    let Some(location) = environment.artifacts_if_any() else { return Ok(()) };
     let number = context.block_on(async {
-        match Store::open(location).await {
+        match Store::open(location, &environment.access()).await {
             // The first build is made before anything is published.
             Err(StoreError::NotFound { .. }) => Ok(1),
             Err(error) => Err(error.into()),

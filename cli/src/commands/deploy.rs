@@ -76,16 +76,16 @@ impl Args {
     fn build_and_publish(&self, context: &Context) -> Result<NamedBuild, Failure> {
         let project = context.project()?;
         let environment = context.environment(&self.environment)?;
-        let location = environment.artifacts()?.clone();
+        let location = environment.artifacts()?;
         let options = Options { allow_dirty: self.allow_dirty, ..Options::default() };
-        let build = make::make(context, &project, &options, || Ok(Some(location.clone())))?;
+        let build = make::make(context, &project, &options, || Ok(environment.clone()))?;
         let BuildManifest { project: name, build: number, .. } = &build.manifest;
         context.out.say(format!("build {} of {name}: manifest {}", number.number(), build.digest.short()));
         let path = self.builder_key.clone().unwrap_or_else(|| project.resolve(".airlock/keys/builder.pem".as_ref()));
         let key = read_private(&path, &self.passphrase, &context.out)
             .or_hint("name the builder's key with --builder-key, or run `airlock init`")?;
         context.block_on(async {
-            let store = store::Store::open_or_create(&location).await?;
+            let store = store::Store::open_or_create(location, &environment.access()).await?;
             let known = attestations::list(&store, build.digest, AttestationKind::Build).await?;
             let ours = [key.public()];
             let signed = known.into_iter().find(|envelope| {
@@ -96,8 +96,8 @@ impl Args {
                 Some(envelope) => envelope,
                 None => make::sign(&build, &key, context.ambient.now())?.envelope,
             };
-            let published = publish::publish(context, &location, &build, &[envelope]).await?;
-            let publish::Sent { sent, present } = &published.blobs;
+            let published = publish::publish(context, &store, &build, &[envelope], publish::Care::Believe).await?;
+            let publish::Sent { sent, present, repaired: _ } = &published.blobs;
             let verb = match published.happened {
                 Happened::Published => "published",
                 Happened::Restored => "restored after it had been collected",

@@ -9,7 +9,7 @@ use manifest_schema::keys::{KeyError, SecretKey};
 use manifest_schema::trust::TrustedPolicy;
 use records::config::{GatewayConfig, LauncherConfig, WorkerConfig};
 use serde::Serialize;
-use store::{Location, Store};
+use store::{Access, Location, Store};
 
 use crate::config::{Environment, EnvironmentArgs, Gateway};
 use crate::context::Context;
@@ -101,7 +101,7 @@ impl Args {
         let mut checks = Vec::new();
         match environment.artifacts() {
             Ok(location) => {
-                let store = store(context, "artifacts store", location);
+                let store = store(context, "artifacts store", location, &environment.access());
                 // Without the store there is no policy to look at, and one problem is enough.
                 let trust = store.ok.then(|| trust(context, environment, location));
                 checks.extend(std::iter::once(store).chain(trust));
@@ -156,8 +156,8 @@ fn first_line(program: &str, argument: &str) -> Option<String> {
     String::from_utf8_lossy(&output.stdout).lines().next().map(str::to_owned)
 }
 
-fn store(context: &Context, name: &'static str, location: &Location) -> Check {
-    match context.block_on(async { Ok(Store::open(location).await?) }) {
+fn store(context: &Context, name: &'static str, location: &Location, access: &Access) -> Check {
+    match context.block_on(async { Ok(Store::open(location, access).await?) }) {
         Ok(_) => Check::ok(name, location.to_string()),
         Err(failure) => Check::failed(name, &failure, "check the path; `airlock init` makes local stores"),
     }
@@ -167,8 +167,9 @@ fn store(context: &Context, name: &'static str, location: &Location) -> Check {
 fn trust(context: &Context, environment: &Environment, location: &Location) -> Check {
     let name = "trust policy";
     let established = RootArgs::default().pinned(environment).and_then(|roots| {
-        let versions =
-            context.block_on(async { Ok(records::trust::published(&Store::open(location).await?).await?) })?;
+        let versions = context.block_on(async {
+            Ok(records::trust::published(&Store::open(location, &environment.access()).await?).await?)
+        })?;
         TrustedPolicy::establish(&roots, &versions, 0, context.ambient.now()).map_err(trusted::refused)
     });
     let policy = match established {
@@ -188,7 +189,7 @@ fn trust(context: &Context, environment: &Environment, location: &Location) -> C
 /// What only a gateway on this machine needs.
 fn local(context: &Context, production: &Path) -> Result<Vec<Check>, Failure> {
     let location = Location::Directory(production.to_owned());
-    let mut checks = vec![store(context, "production store", &location), worker()?];
+    let mut checks = vec![store(context, "production store", &location, &Access::default()), worker()?];
     let next = "run `airlock init`, which writes what is missing";
     match GatewayConfig::read(&production.join("config").join("gateway.json")) {
         Err(error) => checks.push(Check::failed("gateway", &error.into(), next)),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use manifest_schema::Digest;
 use manifest_schema::names::{EnvironmentName, ProjectName};
 use serde_json::{Value, json};
-use store::{Location, Store};
+use store::{Access, Location, Store};
 
 use crate::collect::{Build, Contents, Decision, Fate, Keep, KeepRule, Live};
 use crate::config::{EnvironmentArgs, Gateway};
@@ -33,14 +33,10 @@ impl Args {
     pub(crate) fn run(self, context: &Context) -> Result<Exit, Failure> {
         context.block_on(async {
             let store = match &self.store {
-                Location::Directory(_) => Store::open(&self.store).await?,
-                Location::S3(_) => {
-                    let problem = format!("{} is a bucket: gc removes blobs from directories only", self.store);
-                    let advice = "give the bucket lifecycle rules that expire old blobs";
-                    return Err(Failure::usage(problem).hint(advice));
-                }
+                Location::Directory(_) => Store::open(&self.store, &Access::default()).await?,
+                Location::S3(_) => return Err(bucket(&self.store)),
             };
-            let Store::Directory(directory) = &store;
+            let Store::Directory(directory) = &store else { return Err(bucket(&self.store)) };
             let collection = stores::collection(&context.out, directory).await?;
             let decision = async {
                 let contents = Contents::read(&collection, &store).await?;
@@ -118,6 +114,11 @@ impl Args {
             "kept": decision.kept, "freed": decision.freed, "orphans": decision.orphans,
             "temporaries": cleared })
     }
+}
+
+fn bucket(location: &Location) -> Failure {
+    let problem = format!("{location} is a bucket: gc removes blobs from directories only");
+    Failure::usage(problem).hint("give the bucket lifecycle rules that expire old blobs")
 }
 
 fn build_json((build, fate): &(Build, Fate)) -> Value {

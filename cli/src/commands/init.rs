@@ -14,7 +14,7 @@ use manifest_schema::keys::PublicKey;
 use manifest_schema::names::{EnvironmentName, PersonName, ProjectName};
 use manifest_schema::trust::{PinnedRoots, SignedPolicy};
 use records::config::{GatewayConfig, LauncherConfig, WorkerConfig, WorkerRole};
-use store::{Location, Store};
+use store::{Access, BucketRules, Location, Store};
 
 use super::key::KeyPair;
 use super::trust;
@@ -157,8 +157,9 @@ impl Setup {
         let production = self.home.join("production");
         let place = Place { account: "local".to_owned(), region: "local".to_owned() };
         let published = context.block_on(async {
-            let artifacts = Store::open_or_create(&Location::Directory(self.home.join("artifacts"))).await?;
-            Store::open_or_create(&Location::Directory(production.clone())).await?;
+            let artifacts =
+                Store::open_or_create(&Location::Directory(self.home.join("artifacts")), &Access::default()).await?;
+            Store::open_or_create(&Location::Directory(production.clone()), &Access::default()).await?;
             if !records::trust::published(&artifacts).await?.is_empty() {
                 return Ok(false);
             }
@@ -196,6 +197,9 @@ impl Setup {
         let gateway = GatewayConfig {
             artifacts: "../../artifacts".to_owned(),
             production: "..".to_owned(),
+            aws: aws::Settings::default(),
+            artifacts_bucket: BucketRules::default(),
+            production_bucket: BucketRules::default(),
             roots: roots.clone(),
             place: place.clone(),
             launcher: LauncherConfig::Local {
@@ -208,6 +212,9 @@ impl Setup {
             role,
             artifacts: "../../artifacts".to_owned(),
             production: "..".to_owned(),
+            aws: aws::Settings::default(),
+            artifacts_bucket: BucketRules::default(),
+            production_bucket: BucketRules::default(),
             roots: roots.clone(),
             place: place.clone(),
             key: format!("../../keys/{key}.pem").into(),

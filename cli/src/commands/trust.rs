@@ -171,7 +171,7 @@ impl Verify {
         let environment = context.environment(&self.environment)?;
         let roots = self.roots.pinned(&environment)?;
         let versions = context.block_on(async {
-            let artifacts = Store::open(environment.artifacts()?).await?;
+            let artifacts = Store::open(environment.artifacts()?, &environment.access()).await?;
             Ok(records::trust::published(&artifacts).await?)
         })?;
         let newest = TrustedPolicy::establish(&roots, &versions, 0, context.ambient.now()).map_err(trusted::refused)?;
@@ -212,7 +212,7 @@ impl Show {
                 let environment = context.environment(&self.environment)?;
                 let roots = self.roots.pinned(&environment)?;
                 context.block_on(async {
-                    let artifacts = Store::open(environment.artifacts()?).await?;
+                    let artifacts = Store::open(environment.artifacts()?, &environment.access()).await?;
                     Ok(trusted::newest(&artifacts, &roots).await?.policy().clone())
                 })?
             }
@@ -285,7 +285,7 @@ impl Publish {
         let environment = context.environment(&self.environment)?;
         let signed = SignedPolicy { version: policy.version, policy: bytes, envelopes };
         context.block_on(async {
-            let artifacts = Store::open_or_create(environment.artifacts()?).await?;
+            let artifacts = Store::open_or_create(environment.artifacts()?, &environment.access()).await?;
             Ok(records::trust::publish(&artifacts, &signed).await?)
         })?;
         context.out.say(format!(

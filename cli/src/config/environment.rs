@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::Args;
 use manifest_schema::names::EnvironmentName;
-use store::Location;
+use store::{Access, BucketRules, Location};
 
 use super::{EnvironmentConfig, FILE_NAME, Project};
 use crate::env;
@@ -30,6 +30,8 @@ pub(crate) struct Environment {
     gateway: Option<String>,
     production: Option<PathBuf>,
     changes: Option<PathBuf>,
+    aws: aws::Settings,
+    s3: BucketRules,
 }
 
 /// The way into production.
@@ -61,7 +63,14 @@ impl Environment {
             gateway: env::get(env::GATEWAY)?.or(found.gateway),
             production: path(env::PRODUCTION, found.production)?,
             changes: path(env::CHANGES, found.changes)?,
+            aws: found.aws,
+            s3: rules(found.s3)?,
         })
+    }
+
+    /// How the artifacts store is reached.
+    pub(crate) fn access(&self) -> Access {
+        Access { aws: self.aws.clone(), bucket: self.s3.clone(), ..Access::default() }
     }
 
     /// Its name.
@@ -125,6 +134,19 @@ impl Environment {
     }
 }
 
+/// Puts variables over what the file says about the bucket.
+fn rules(mut rules: BucketRules) -> anyhow::Result<BucketRules> {
+    if let Some(owner) = env::get(env::S3_OWNER)? {
+        rules.owner = Some(owner.parse().with_context(|| format!("{} can't be used", env::S3_OWNER))?);
+    }
+    if let Some(stated) = env::get(env::S3_PATH_STYLE)? {
+        let refused = || format!("{} is {stated:?}: expected true or false", env::S3_PATH_STYLE);
+        rules.path_style = stated.parse().with_context(refused)?;
+    }
+    rules.kms_key = env::get(env::S3_KMS_KEY)?.or(rules.kms_key);
+    Ok(rules)
+}
+
 /// The environment that is meant, with its paths as seen from the current directory.
 fn choose(
     project: &Project,
@@ -158,6 +180,8 @@ fn choose(
         gateway: found.gateway.clone(),
         production: found.production.as_ref().map(relative),
         changes: found.changes.as_ref().map(relative),
+        aws: found.aws.clone(),
+        s3: found.s3.clone(),
     };
     Ok((Some(name.clone()), resolved))
 }
@@ -185,6 +209,17 @@ mod tests {
         assert_eq!(environment.name().unwrap().as_str(), "a");
         assert_eq!(environment.artifacts().unwrap().to_string(), "sub/store");
         assert_eq!(environment.gateway().unwrap(), Gateway::Local { production: "sub/production".into() });
+    }
+
+    #[test]
+    fn a_bucket_is_reached_as_the_file_says() {
+        let text = "[environments.a]\nartifacts = \"s3://bucket/x\"\n[environments.a.aws]\nregion = \"eu-central-1\"\n\
+                    [environments.a.s3]\nowner = \"111122223333\"\npath-style = true\n\
+                    retention = { mode = \"compliance\", days = 90 }\n";
+        let access = resolve(text, None).unwrap().access();
+        assert_eq!(access.aws.region.as_deref(), Some("eu-central-1"));
+        assert_eq!(access.bucket.owner.map(String::from).as_deref(), Some("111122223333"));
+        assert!(access.bucket.path_style && access.bucket.retention.is_some());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use manifest_schema::names::{ArtifactName, EnvironmentName, ProjectName, ServiceName};
 use serde::Deserialize;
-use store::Location;
+use store::{BucketRules, Location};
 
 /// The whole file.
 #[derive(Debug, Clone, Deserialize)]
@@ -186,6 +186,12 @@ pub(crate) struct EnvironmentConfig {
     pub(crate) production: Option<PathBuf>,
     /// Where changes are kept without a tracker.
     pub(crate) changes: Option<PathBuf>,
+    /// How AWS is reached.
+    #[serde(default)]
+    pub(crate) aws: aws::Settings,
+    /// What the owner of the artifacts bucket asks for.
+    #[serde(default)]
+    pub(crate) s3: BucketRules,
 }
 
 impl Config {

@@ -28,7 +28,8 @@ pub(crate) fn collect(
     if diff.artifacts.iter().any(inside::has_more) {
         let mut inside = Inside::new(&old.manifest, &new.manifest, limits);
         let filled = context.block_on(async {
-            let store = Store::open(context.environment(place)?.artifacts()?).await?;
+            let environment = context.environment(place)?;
+            let store = Store::open(environment.artifacts()?, &environment.access()).await?;
             inside.fill(&store, &mut diff.artifacts).await;
             Ok(inside.unseen(&store))
         });

@@ -257,7 +257,7 @@ pub(crate) fn codes(reasons: &[Reason]) -> Vec<Code> {
 }
 
 async fn store(path: PathBuf) -> Store {
-    Store::open_or_create(&Location::Directory(path)).await.unwrap()
+    Store::open_or_create(&Location::Directory(path), &store::Access::default()).await.unwrap()
 }
 
 fn gateway(sides: &Sides, path: &Path, worker: PathBuf, ambient: &Ambient) -> Gateway {

@@ -20,7 +20,10 @@ struct Desk {
 impl Desk {
     async fn new() -> Self {
         let directory = TempDir::new().unwrap();
-        let store = Store::open_or_create(&Location::Directory(directory.path().join("production"))).await.unwrap();
+        let store =
+            Store::open_or_create(&Location::Directory(directory.path().join("production")), &store::Access::default())
+                .await
+                .unwrap();
         let ambient = Ambient::system();
         let job = JobId::new(ambient.now(), ambient.random());
         let asked = Asked {

@@ -21,7 +21,7 @@ impl Desk {
         let directory = TempDir::new().unwrap();
         let store = async |name| {
             let location = Location::Directory(directory.path().join(name));
-            Store::open_or_create(&location).await.unwrap()
+            Store::open_or_create(&location, &store::Access::default()).await.unwrap()
         };
         let sides = Sides { artifacts: store("artifacts").await, production: store("production").await };
         Self { directory, sides, ambient: Ambient::system() }

@@ -1,5 +1,6 @@
 //! Blobs: streamed in and out once, hashed on the way.
 
+use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read, Write};
 
 use manifest_schema::Digest;
@@ -9,9 +10,9 @@ use manifest_schema::storage::{Key, prefix};
 use rustix::fs::AtFlags;
 use rustix::io::Errno;
 
-use super::tree::Tree;
+use super::tree::{Temporary, Tree};
 use crate::error::StoreError;
-use crate::object::{Creation, Source};
+use crate::object::{Creation, Repair, Replacement, Source, Version};
 
 /// Bytes held in memory per blob on its way: few enough to be hashed from the cache of the core that copied them.
 pub(super) const BUFFER: usize = 64 << 10;
@@ -21,13 +22,56 @@ pub(super) fn create(tree: &Tree, blob: &BlobRef, source: Source) -> Result<Crea
     if let Some((_, size)) = tree.open_object(&key)? {
         return check_size(tree, blob, size).map(|()| Creation::Exists);
     }
+    let temporary = copy(tree, blob, source, &key)?;
+    let creation = tree.publish_new(temporary, &key)?;
+    if creation == Creation::Exists
+        && let Some((_, size)) = tree.open_object(&key)?
+    {
+        check_size(tree, blob, size)?;
+    }
+    Ok(creation)
+}
+
+/// Which of the blobs are there with the size they should have.
+pub(super) fn present(tree: &Tree, blobs: BTreeSet<BlobRef>) -> Result<BTreeSet<BlobRef>, StoreError> {
+    let mut present = BTreeSet::new();
+    for blob in blobs {
+        if tree.size_of(&Key::Blob(blob.digest).to_string())? == Some(blob.size) {
+            present.insert(blob);
+        }
+    }
+    Ok(present)
+}
+
+/// Replaces a blob that isn't what its name says.
+pub(super) fn repair(tree: &Tree, blob: &BlobRef, source: Source) -> Result<Repair, StoreError> {
+    let key = Key::Blob(blob.digest).to_string();
+    let sound = Version::of_content(blob.digest);
+    match tree.version_of(&key)? {
+        Some(found) if found == sound => Ok(Repair::Sound),
+        Some(wrong) => {
+            let temporary = copy(tree, blob, source, &key)?;
+            match tree.swap(temporary, &key, &wrong, sound)? {
+                Replacement::Replaced(_) => Ok(Repair::Replaced),
+                Replacement::Conflict => Err(mismatch(tree, blob, "somebody else replaced it just now".to_owned())),
+            }
+        }
+        None => match create(tree, blob, source)? {
+            Creation::Created => Ok(Repair::Created),
+            Creation::Exists => Ok(Repair::Sound),
+        },
+    }
+}
+
+/// Copies a source into a temporary file, if it is the blob.
+fn copy(tree: &Tree, blob: &BlobRef, source: Source, key: &str) -> Result<Temporary, StoreError> {
     let (origin, digest) = (source.name(), blob.digest);
     let changed = |detail| StoreError::SourceChanged { origin: origin.clone(), digest, detail };
     let unreadable = |source| StoreError::SourceUnreadable { origin: origin.clone(), digest, source };
 
     // One byte more than expected is enough to know; an endless source must not fill the disk.
     let mut reader = source.open().map_err(unreadable)?.take(blob.size.saturating_add(1));
-    let mut temporary = tree.temporary(&key)?;
+    let mut temporary = tree.temporary(key)?;
     let mut hasher = Hasher::default();
     let mut buffer = vec![0; BUFFER];
     loop {
@@ -38,7 +82,7 @@ pub(super) fn create(tree: &Tree, blob: &BlobRef, source: Source) -> Result<Crea
             Err(error) => return Err(unreadable(error)),
         };
         hasher.update(&buffer[..count]);
-        temporary.write(&buffer[..count]).map_err(tree.failed("write", &key))?;
+        temporary.write(&buffer[..count]).map_err(tree.failed("write", key))?;
     }
     let (found, size) = hasher.finish();
     if size > blob.size {
@@ -50,13 +94,7 @@ pub(super) fn create(tree: &Tree, blob: &BlobRef, source: Source) -> Result<Crea
     if found != digest {
         return Err(changed(format!("its digest is {found}")));
     }
-    let creation = tree.publish_new(temporary, &key)?;
-    if creation == Creation::Exists
-        && let Some((_, size)) = tree.open_object(&key)?
-    {
-        check_size(tree, blob, size)?;
-    }
-    Ok(creation)
+    Ok(temporary)
 }
 
 pub(super) fn read<W: Write>(tree: &Tree, blob: &BlobRef, mut sink: W) -> Result<W, StoreError> {

@@ -7,28 +7,20 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
-use serde::{Deserialize, Serialize};
 
 use super::tree::{TEMPORARIES, Tree, open_folder};
 use crate::error::StoreError;
+use crate::marker;
 
-const MARKER: &str = "airlock-store.json";
-const SCHEMA: &str = "airlock/store/v1";
 /// No writer is busy with one file for so long; in seconds.
 const LEFT_BEHIND: i64 = 24 * 60 * 60;
-
-/// Says that the directory is a store. Fields that a later version adds are none of this one's business.
-#[derive(Serialize, Deserialize)]
-struct Marker {
-    schema: String,
-}
 
 pub(super) fn open(path: &Path) -> Result<Tree, StoreError> {
     let tree = open_root(path)?;
     if is_marked(&tree)? {
         return Ok(tree);
     }
-    let reason = format!("no {MARKER}");
+    let reason = format!("no {}", marker::NAME);
     let hint = "name the directory that `airlock init` or `airlock publish` made";
     Err(StoreError::NotAStore { store: tree.shown().to_owned(), reason, hint })
 }
@@ -39,13 +31,12 @@ pub(super) fn open_or_create(path: &Path) -> Result<Tree, StoreError> {
     if !is_marked(&tree)? {
         // Somebody else may be creating the same store: what isn't empty now may be marked now.
         if !is_empty(&tree)? && !is_marked(&tree)? {
-            let reason = format!("it is not empty and has no {MARKER}");
+            let reason = format!("it is not empty and has no {}", marker::NAME);
             let hint = "name a store, or a directory that is empty or missing";
             return Err(StoreError::NotAStore { store: tree.shown().to_owned(), reason, hint });
         }
-        let marker = manifest_schema::json::to_bytes(&Marker { schema: SCHEMA.to_owned() });
         // Created or there already: either way it is a store now.
-        let _ = tree.create(MARKER, &marker)?;
+        let _ = tree.create(marker::NAME, &marker::bytes())?;
     }
     let cleared = clear_temporaries(&tree)?;
     if cleared > 0 {
@@ -71,14 +62,8 @@ fn no_directory(store: String) -> StoreError {
 }
 
 fn is_marked(tree: &Tree) -> Result<bool, StoreError> {
-    let Some(marker) = tree.get(MARKER, 64 << 10)? else { return Ok(false) };
-    let reason = match serde_json::from_slice::<Marker>(&marker.bytes) {
-        Ok(marker) if marker.schema == SCHEMA => return Ok(true),
-        Ok(marker) => format!("its {MARKER} has schema {:?}, this version reads {SCHEMA:?}", marker.schema),
-        Err(error) => format!("its {MARKER} can't be read: {error}"),
-    };
-    let hint = "upgrade the older side, or name another directory";
-    Err(StoreError::NotAStore { store: tree.shown().to_owned(), reason, hint })
+    let Some(object) = tree.get(marker::NAME, marker::LIMIT)? else { return Ok(false) };
+    marker::check(tree.shown().to_owned(), &object.bytes).map(|()| true)
 }
 
 /// Whether there is nothing but what a creator that was interrupted leaves.

@@ -106,16 +106,28 @@ impl Tree {
         bytes: &[u8],
         expected: Option<&Version>,
     ) -> Result<Replacement, StoreError> {
-        let replaced = Replacement::Replaced(Version::of_content(Digest::of(bytes)));
+        let new = Version::of_content(Digest::of(bytes));
         let Some(expected) = expected else {
             return Ok(match self.create(key, bytes)? {
-                Creation::Created => replaced,
+                Creation::Created => Replacement::Replaced(new),
                 Creation::Exists => Replacement::Conflict,
             });
         };
-        // The new bytes reach the disk before the lock is taken, so it is held for a read and a rename only.
         let mut temporary = self.temporary(key)?;
-        temporary.write(bytes).and_then(|()| temporary.file.sync_all()).map_err(self.failed("write", key))?;
+        temporary.write(bytes).map_err(self.failed("write", key))?;
+        self.swap(temporary, key, expected, new)
+    }
+
+    /// Makes a temporary file, whose version is `new`, the object `key` if that is the `expected` version now. The new
+    /// bytes reach the disk before the lock is taken, so it is held for a read and a rename only.
+    pub(super) fn swap(
+        &self,
+        mut temporary: Temporary,
+        key: &str,
+        expected: &Version,
+        new: Version,
+    ) -> Result<Replacement, StoreError> {
+        temporary.file.sync_all().map_err(self.failed("write", key))?;
         let lock = self.lock()?;
         if self.version_of(key)?.as_ref() != Some(expected) {
             return Ok(Replacement::Conflict);
@@ -124,7 +136,7 @@ impl Tree {
         temporary.rename_to(&place).map_err(self.failed("replace", key))?;
         drop(lock);
         place.folder.sync_all().map_err(self.failed("replace", key))?;
-        Ok(replaced)
+        Ok(Replacement::Replaced(new))
     }
 
     /// The file is synced, or a power cut could leave an empty one under the name; the folder isn't, because the
@@ -153,7 +165,7 @@ impl Tree {
         Ok(Some((file, data.len())))
     }
 
-    fn version_of(&self, key: &str) -> Result<Option<Version>, StoreError> {
+    pub(super) fn version_of(&self, key: &str) -> Result<Option<Version>, StoreError> {
         let Some((mut file, _)) = self.open_object(key)? else { return Ok(None) };
         let mut hasher = Hasher::default();
         let mut buffer = vec![0; BUFFER];

@@ -36,8 +36,8 @@ impl Args {
     pub(crate) fn run(self, context: &Context) -> Result<Exit, Failure> {
         let project = context.project()?;
         let options = Options { allow_dirty: self.allow_dirty, number: self.build_number, epoch: self.epoch };
-        let store = || Ok(context.environment(&self.place)?.artifacts_if_any().cloned());
-        let build = make::make(context, &project, &options, store)?;
+        let environment = || context.environment(&self.place);
+        let build = make::make(context, &project, &options, environment)?;
         files::write(&self.output, &build.bytes)?;
         tell(context, &build, &self.output)?;
         Ok(Exit::Done)

@@ -67,7 +67,7 @@ impl Args {
             return Ok(nowhere("none is named (--store)".to_owned()));
         };
         context.block_on(async {
-            match Store::open(location).await {
+            match Store::open(location, &environment.access()).await {
                 Ok(store) => self.ask(context, &store, &environment, build).await,
                 // What was just built may be the first of all.
                 Err(StoreError::NotFound { .. }) => Ok(nowhere(format!("there is no store at {location} yet"))),

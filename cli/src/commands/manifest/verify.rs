@@ -87,7 +87,8 @@ impl Args {
             (self.in_files(&name)?, None)
         } else {
             let environment = context.environment(&self.place()?)?;
-            let opened = context.block_on(async { Ok(Store::open(environment.artifacts()?).await?) });
+            let opened =
+                context.block_on(async { Ok(Store::open(environment.artifacts()?, &environment.access()).await?) });
             let store = opened.map_err(|failure| self.without_store(failure))?;
             let candidate = context.block_on(self.in_store(context, &name, &environment, &store))?;
             (candidate, Some(store))

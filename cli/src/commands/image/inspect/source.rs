@@ -54,7 +54,8 @@ impl ImageSource {
             BuildName::File(_) | BuildName::Digest(_) | BuildName::Number { .. } => context.environment(place)?,
         };
         let location = environment.artifacts()?;
-        let store = context.block_on(async { Ok::<_, Failure>(Store::open(location).await?) })?;
+        let access = environment.access();
+        let store = context.block_on(async { Ok::<_, Failure>(Store::open(location, &access).await?) })?;
         Ok(Self { artifact, place: Place::Store(store) })
     }
 

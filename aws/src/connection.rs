@@ -5,19 +5,23 @@ use std::time::Duration;
 use aws_config::retry::RetryConfig;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_smithy_http_client::{Builder, tls};
 
-use crate::settings::{Role, Settings, Tag};
+use crate::github::GitHubSessions;
+use crate::settings::{Role, Settings, Tag, WebIdentity};
 
 /// How often a call is tried before its error is told.
 const ATTEMPTS: u32 = 5;
 /// The longest pause between two attempts; pauses are drawn at random below a bound that doubles.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// Until a connection stands.
-const CONNECT: Duration = Duration::from_secs(5);
+pub(crate) const CONNECT: Duration = Duration::from_secs(5);
 /// Until the first byte of an answer comes.
-const FIRST_BYTE: Duration = Duration::from_secs(30);
+pub(crate) const FIRST_BYTE: Duration = Duration::from_secs(30);
+/// TLS for everything.
+pub(crate) const TLS: tls::Provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
 /// What CloudTrail calls a session that was given no name.
 const SESSION_NAME: &str = "airlock";
 
@@ -26,14 +30,27 @@ const SESSION_NAME: &str = "airlock";
 #[derive(Debug, Clone)]
 pub struct Connection {
     config: SdkConfig,
+    role: Option<Role>,
 }
 
 impl Connection {
     /// Prepares everything; asks nothing over the network. `tags` go to the session of a role that is taken on.
     pub async fn new(settings: &Settings, tags: &[Tag]) -> Self {
-        let provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
+        Self::load(settings, tags, |loader| loader).await
+    }
+
+    /// Like [`Self::new`], with credentials that don't come from the surroundings.
+    pub async fn with_credentials(
+        settings: &Settings,
+        tags: &[Tag],
+        credentials: impl ProvideCredentials + 'static,
+    ) -> Self {
+        Self::load(settings, tags, |loader| loader.credentials_provider(credentials)).await
+    }
+
+    async fn load(settings: &Settings, tags: &[Tag], prepare: impl FnOnce(ConfigLoader) -> ConfigLoader) -> Self {
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(Builder::new().tls_provider(provider).build_https())
+            .http_client(Builder::new().tls_provider(TLS).build_https())
             .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS).with_max_backoff(LONGEST_PAUSE))
             .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT).read_timeout(FIRST_BYTE).build());
         if let Some(region) = &settings.region {
@@ -42,11 +59,15 @@ impl Connection {
         if let Some(endpoint) = &settings.endpoint {
             loader = loader.endpoint_url(endpoint);
         }
-        let config = loader.load().await;
-        let Some(role) = &settings.role else { return Self { config } };
-        let credentials = assume(role, tags, &config).await;
-        let provider = aws_credential_types::provider::SharedCredentialsProvider::new(credentials);
-        Self { config: config.into_builder().credentials_provider(provider).build() }
+        let config = prepare(loader).load().await;
+        let Some(role) = &settings.role else { return Self { config, role: None } };
+        let credentials = match role.web_identity {
+            None => SharedCredentialsProvider::new(assume(role, tags, &config).await),
+            Some(WebIdentity::GitHub) => {
+                SharedCredentialsProvider::new(GitHubSessions::new(&role.arn, session_name(role), &config))
+            }
+        };
+        Self { config: config.into_builder().credentials_provider(credentials).build(), role: Some(role.clone()) }
     }
 
     /// What the clients of all services are made from.
@@ -58,12 +79,19 @@ impl Connection {
     pub fn region(&self) -> Option<&str> {
         self.config.region().map(Region::as_ref)
     }
+
+    /// The role that is taken on, if the settings name one.
+    pub fn role(&self) -> Option<&Role> {
+        self.role.as_ref()
+    }
+}
+
+fn session_name(role: &Role) -> &str {
+    role.session_name.as_deref().unwrap_or(SESSION_NAME)
 }
 
 async fn assume(role: &Role, tags: &[Tag], config: &SdkConfig) -> AssumeRoleProvider {
-    let mut provider = AssumeRoleProvider::builder(&role.arn)
-        .session_name(role.session_name.as_deref().unwrap_or(SESSION_NAME))
-        .configure(config);
+    let mut provider = AssumeRoleProvider::builder(&role.arn).session_name(session_name(role)).configure(config);
     if let Some(id) = &role.external_id {
         provider = provider.external_id(id);
     }

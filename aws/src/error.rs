@@ -4,6 +4,8 @@ use std::error::Error;
 use std::fmt;
 
 use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_sts::operation::assume_role::AssumeRoleError;
+use aws_sdk_sts::operation::assume_role_with_web_identity::AssumeRoleWithWebIdentityError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::{ConnectorError, SdkError};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
@@ -39,6 +41,8 @@ pub enum ErrorKind {
     Denied,
     /// There is no such thing.
     Missing,
+    /// It is there, but in a state or of a kind that can't do this.
+    Unusable,
     /// It is in another region than the call went to.
     WrongRegion,
     /// This machine's clock is too far off.
@@ -61,7 +65,6 @@ pub struct AwsError {
     call: Call,
     kind: ErrorKind,
     detail: String,
-    source: Box<dyn Error + Send + Sync>,
 }
 
 impl AwsError {
@@ -70,14 +73,24 @@ impl AwsError {
     where
         E: ProvideErrorMetadata + Error + Send + Sync + 'static,
     {
-        let status = error.raw_response().map(|response| response.status().as_u16());
-        let kind = match &error {
-            SdkError::ServiceError(_) => of_answer(error.code(), status),
-            SdkError::TimeoutError(_) | SdkError::ResponseError(_) => ErrorKind::Unavailable,
-            // The enum is open; besides these two it has nothing today.
-            SdkError::DispatchFailure(_) | SdkError::ConstructionFailure(_) | _ => of_unsent(&error),
-        };
-        Self { call, kind, detail: detail(&error, status), source: error.into() }
+        let (kind, detail) = judge(&error);
+        Self { call, kind, detail }
+    }
+
+    /// `call` was not even sent: there are no credentials to sign it with.
+    pub fn no_session(call: Call, error: &CredentialsError) -> Self {
+        let (kind, detail) = of_unsent(error);
+        Self { call, kind, detail }
+    }
+
+    /// `call` was not sent, because nothing names a region.
+    pub fn no_region(call: Call) -> Self {
+        Self { call, kind: ErrorKind::WrongRegion, detail: "nothing names a region".to_owned() }
+    }
+
+    /// An answer that says less than AWS documents.
+    pub fn incomplete(call: Call, what: &'static str) -> Self {
+        Self { call, kind: ErrorKind::Other, detail: what.to_owned() }
     }
 
     /// Which call it was.
@@ -100,6 +113,7 @@ impl AwsError {
             | ErrorKind::UnknownCredentials
             | ErrorKind::Denied
             | ErrorKind::Missing
+            | ErrorKind::Unusable
             | ErrorKind::WrongRegion
             | ErrorKind::ClockSkew
             | ErrorKind::ConditionFailed
@@ -115,7 +129,9 @@ impl AwsError {
                 "no AWS credentials were found: set AWS_PROFILE, or the variables of a role, or run where a role is attached".to_owned()
             }
             ErrorKind::NoSession => {
-                "check the role's ARN, its trust policy, its external id, and the credentials that take it on".to_owned()
+                "check the role's ARN; that its trust policy lets this identity in, with this external id and with session \
+                 tags (sts:TagSession); and the credentials or the token that take it on"
+                    .to_owned()
             }
             ErrorKind::Expired => "the AWS credentials have expired: log in again, or let a role be taken on with `role`".to_owned(),
             ErrorKind::UnknownCredentials => {
@@ -126,7 +142,10 @@ impl AwsError {
                  resource's; look for a deny, an expected owner or a session policy in between"
             ),
             ErrorKind::Missing => format!("check the name, the account and the region of {resource}"),
-            ErrorKind::WrongRegion => format!("name the region of {resource}: `region`, or AWS_REGION"),
+            ErrorKind::Unusable => format!(
+                "look at {resource}: enable it, cancel its deletion, or name one of the right kind"
+            ),
+            ErrorKind::WrongRegion => format!("name the region of {resource}: set `region`, or AWS_REGION"),
             ErrorKind::ClockSkew => "set this machine's clock: AWS refuses requests that are 5 minutes off".to_owned(),
             ErrorKind::Conflict | ErrorKind::Throttled | ErrorKind::Unavailable => "run again in a moment".to_owned(),
             ErrorKind::ConditionFailed | ErrorKind::Other => format!("look up what AWS says about {action}"),
@@ -140,25 +159,51 @@ impl fmt::Display for AwsError {
     }
 }
 
-impl Error for AwsError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(self.source.as_ref())
+// What AWS said is in the message; the layers of the SDK between would only say that something failed.
+impl Error for AwsError {}
+
+/// Why a call failed, and what AWS said about it on one line: its code, its message, and the id by which AWS finds the
+/// request.
+fn judge<E>(error: &SdkError<E, HttpResponse>) -> (ErrorKind, String)
+where
+    E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+{
+    let status = error.raw_response().map(|response| response.status().as_u16());
+    match error {
+        SdkError::ServiceError(_) => (of_answer(error.code(), error.message(), status), said(error, status)),
+        SdkError::TimeoutError(_) => (ErrorKind::Unavailable, "there was no answer in time".to_owned()),
+        SdkError::ResponseError(_) => (ErrorKind::Unavailable, said(error, status)),
+        // The enum is open; besides these two it has nothing today.
+        SdkError::DispatchFailure(_) | SdkError::ConstructionFailure(_) | _ => of_unsent(error),
     }
 }
 
 /// Sorts an answer of AWS: by its code, which is documented, and otherwise by the HTTP status. Answers to `HEAD` have no
 /// code.
-fn of_answer(code: Option<&str>, status: Option<u16>) -> ErrorKind {
+fn of_answer(code: Option<&str>, message: Option<&str>, status: Option<u16>) -> ErrorKind {
+    // A clock that is off has a code of its own only in S3; elsewhere the signature is wrong, and the message says why.
+    let skewed = |text: &str| text.starts_with("Signature expired") || text.starts_with("Signature not yet current");
     match code.unwrap_or_default() {
         "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" => return ErrorKind::Expired,
+        "SignatureDoesNotMatch" | "InvalidSignatureException" if message.is_some_and(skewed) => {
+            return ErrorKind::ClockSkew;
+        }
         "InvalidAccessKeyId"
         | "InvalidClientTokenId"
         | "UnrecognizedClientException"
         | "SignatureDoesNotMatch"
+        | "InvalidSignatureException"
         | "InvalidToken"
         | "AuthFailure" => return ErrorKind::UnknownCredentials,
         "AccessDenied" | "AccessDeniedException" | "AllAccessDisabled" | "UnauthorizedOperation" => {
             return ErrorKind::Denied;
+        }
+        "NotFoundException" => return ErrorKind::Missing,
+        "DisabledException"
+        | "KMSInvalidStateException"
+        | "InvalidKeyUsageException"
+        | "UnsupportedOperationException" => {
+            return ErrorKind::Unusable;
         }
         "RequestTimeTooSkewed" | "RequestExpired" | "RequestInTheFuture" => return ErrorKind::ClockSkew,
         "PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException" => {
@@ -167,7 +212,13 @@ fn of_answer(code: Option<&str>, status: Option<u16>) -> ErrorKind {
         "SlowDown" | "Throttling" | "ThrottlingException" | "TooManyRequestsException" | "RequestLimitExceeded" => {
             return ErrorKind::Throttled;
         }
-        "RequestTimeout" | "InternalError" | "ServiceUnavailable" => return ErrorKind::Unavailable,
+        "RequestTimeout"
+        | "InternalError"
+        | "ServiceUnavailable"
+        | "KMSInternalException"
+        | "KeyUnavailableException"
+        | "DependencyTimeoutException"
+        | "IDPCommunicationError" => return ErrorKind::Unavailable,
         _ => {}
     }
     match status {
@@ -183,30 +234,78 @@ fn of_answer(code: Option<&str>, status: Option<u16>) -> ErrorKind {
 }
 
 /// Sorts a request that was never sent, or whose answer never came.
-fn of_unsent(error: &(dyn Error + 'static)) -> ErrorKind {
+fn of_unsent(error: &(dyn Error + 'static)) -> (ErrorKind, String) {
     let mut cause = Some(error);
     while let Some(this) = cause {
         if let Some(credentials) = this.downcast_ref::<CredentialsError>() {
-            return match credentials {
-                CredentialsError::CredentialsNotLoaded(_) => ErrorKind::NoCredentials,
-                CredentialsError::ProviderTimedOut(_) => ErrorKind::Unavailable,
-                CredentialsError::InvalidConfiguration(_)
-                | CredentialsError::ProviderError(_)
-                | CredentialsError::Unhandled(_)
-                | _ => ErrorKind::NoSession,
-            };
+            return of_credentials(credentials);
         }
         if let Some(connector) = this.downcast_ref::<ConnectorError>() {
+            if connector.is_other() && connector.as_other().is_none() {
+                // Something went wrong before there was a connection; what, is further in.
+                cause = this.source();
+                continue;
+            }
             // A mistake of ours, such as an endpoint that is no address, stays one when it is tried again.
-            return if connector.is_user() { ErrorKind::Other } else { ErrorKind::Unavailable };
+            let kind = if connector.is_user() { ErrorKind::Other } else { ErrorKind::Unavailable };
+            return (kind, innermost(this));
         }
         cause = this.source();
     }
-    ErrorKind::Other
+    (ErrorKind::Other, innermost(error))
 }
 
-/// What AWS said, on one line: its code, its message, and the id by which AWS finds the request.
-fn detail<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>, status: Option<u16>) -> String {
+/// Why there are no credentials. If a role can't be taken on, what STS says about it is what a person needs.
+fn of_credentials(error: &CredentialsError) -> (ErrorKind, String) {
+    let mut cause = error.source();
+    while let Some(this) = cause {
+        if let Some(refused) = this.downcast_ref::<SdkError<AssumeRoleError, HttpResponse>>() {
+            return of_session("sts:AssumeRole", refused);
+        }
+        if let Some(refused) = this.downcast_ref::<SdkError<AssumeRoleWithWebIdentityError, HttpResponse>>() {
+            return of_session("sts:AssumeRoleWithWebIdentity", refused);
+        }
+        cause = this.source();
+    }
+    let kind = match error {
+        CredentialsError::CredentialsNotLoaded(_) => ErrorKind::NoCredentials,
+        CredentialsError::ProviderTimedOut(_) => ErrorKind::Unavailable,
+        CredentialsError::InvalidConfiguration(_)
+        | CredentialsError::ProviderError(_)
+        | CredentialsError::Unhandled(_)
+        | _ => ErrorKind::NoSession,
+    };
+    // The SDK would list every place where it looked.
+    let none = kind == ErrorKind::NoCredentials;
+    (kind, if none { "there are no credentials".to_owned() } else { innermost(error) })
+}
+
+fn of_session<E>(action: &str, refused: &SdkError<E, HttpResponse>) -> (ErrorKind, String)
+where
+    E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+{
+    let (kind, said) = judge(refused);
+    let kind = match kind {
+        // These are about the credentials that take the role on, the clock, or the way there.
+        ErrorKind::NoCredentials
+        | ErrorKind::Expired
+        | ErrorKind::UnknownCredentials
+        | ErrorKind::ClockSkew
+        | ErrorKind::Throttled
+        | ErrorKind::Unavailable => kind,
+        ErrorKind::NoSession
+        | ErrorKind::Denied
+        | ErrorKind::Missing
+        | ErrorKind::Unusable
+        | ErrorKind::WrongRegion
+        | ErrorKind::Conflict
+        | ErrorKind::ConditionFailed
+        | ErrorKind::Other => ErrorKind::NoSession,
+    };
+    (kind, format!("{action}: {said}"))
+}
+
+fn said<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>, status: Option<u16>) -> String {
     let said: Vec<String> = [
         error.code().map(str::to_owned),
         error.message().map(str::to_owned),
@@ -219,46 +318,14 @@ fn detail<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>, status: Op
     if said.is_empty() { "there was no answer".to_owned() } else { said.join(", ") }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn answers_are_sorted_by_code_and_otherwise_by_status() {
-        for (code, status, kind) in [
-            (Some("ExpiredToken"), 400, ErrorKind::Expired),
-            (Some("InvalidAccessKeyId"), 403, ErrorKind::UnknownCredentials),
-            (Some("SignatureDoesNotMatch"), 403, ErrorKind::UnknownCredentials),
-            (Some("AccessDenied"), 403, ErrorKind::Denied),
-            (Some("RequestTimeTooSkewed"), 403, ErrorKind::ClockSkew),
-            (Some("AuthorizationHeaderMalformed"), 400, ErrorKind::WrongRegion),
-            (Some("PermanentRedirect"), 301, ErrorKind::WrongRegion),
-            (Some("NoSuchBucket"), 404, ErrorKind::Missing),
-            (Some("SlowDown"), 503, ErrorKind::Throttled),
-            (Some("ConditionalRequestConflict"), 409, ErrorKind::Conflict),
-            (Some("PreconditionFailed"), 412, ErrorKind::ConditionFailed),
-            (Some("InternalError"), 500, ErrorKind::Unavailable),
-            (Some("MalformedXML"), 400, ErrorKind::Other),
-            (None, 403, ErrorKind::Denied),
-            (None, 404, ErrorKind::Missing),
-            (None, 301, ErrorKind::WrongRegion),
-            (None, 502, ErrorKind::Unavailable),
-        ] {
-            assert_eq!(of_answer(code, Some(status)), kind, "{code:?} {status}");
-        }
+/// The cause that has no other: the layers above only say that something below them failed.
+fn innermost(error: &(dyn Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(next) = cause.source() {
+        cause = next;
     }
-
-    #[test]
-    fn what_was_never_sent_is_sorted_by_its_cause() {
-        #[derive(Debug, thiserror::Error)]
-        #[error("dispatch failure")]
-        struct Outer<E: Error + 'static>(#[source] E);
-        let kind = |error: &(dyn Error + 'static)| of_unsent(error);
-        assert_eq!(kind(&Outer(CredentialsError::not_loaded("none"))), ErrorKind::NoCredentials);
-        assert_eq!(kind(&Outer(CredentialsError::provider_error("denied"))), ErrorKind::NoSession);
-        assert_eq!(kind(&Outer(ConnectorError::io("refused".into()))), ErrorKind::Unavailable);
-        assert_eq!(kind(&Outer(ConnectorError::timeout("slow".into()))), ErrorKind::Unavailable);
-        assert_eq!(kind(&Outer(ConnectorError::user("no address".into()))), ErrorKind::Other);
-        assert_eq!(kind(&Outer(std::fmt::Error)), ErrorKind::Other);
-    }
+    cause.to_string().replace('\n', " ")
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,8 +7,13 @@
 
 mod connection;
 mod error;
+mod github;
+mod identity;
+mod logging;
 mod settings;
 
 pub use connection::Connection;
 pub use error::{AwsError, Call, ErrorKind};
-pub use settings::{Role, Settings, Tag};
+pub use identity::Identity;
+pub use logging::may_be_logged;
+pub use settings::{Role, Settings, Tag, WebIdentity};

@@ -8,7 +8,10 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum as _};
 use records::Ambient;
 use tokio::runtime::Runtime;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, fmt, registry};
 
 use crate::config::{self, Environment, EnvironmentArgs, Project};
 use crate::env;
@@ -74,11 +77,8 @@ impl Context {
         }
         let filter = env::get(env::LOG)?.unwrap_or_else(|| "warn".to_owned());
         let filter = EnvFilter::builder().parse(filter).with_context(|| format!("{} can't be read", env::LOG))?;
-        tracing_subscriber::fmt()
-            .with_env_filter(filter)
-            .with_writer(std::io::stderr)
-            .with_ansi(self.out.paint_err().is_on())
-            .init();
+        let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(self.out.paint_err().is_on());
+        registry().with(lines.with_filter(filter_fn(aws::may_be_logged))).with(filter).init();
         Ok(())
     }
 

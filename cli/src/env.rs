@@ -24,7 +24,7 @@ variables! {
     ENVIRONMENT = "AIRLOCK_ENVIRONMENT": "the environment to work with; needed if airlock.toml names several",
     FORMAT = "AIRLOCK_FORMAT": "text or json: how answers are written to standard output",
     GATEWAY = "AIRLOCK_GATEWAY": "the gateway, over the environment's in airlock.toml",
-    KEY = "AIRLOCK_KEY": "the private key file to sign with",
+    KEY = "AIRLOCK_KEY": "the private key to sign with: a file, or awskms:///alias/NAME",
     LOG = "AIRLOCK_LOG": "what to log to standard error: error, warn, info, debug or trace",
     PASSPHRASE = "AIRLOCK_PASSPHRASE": "the passphrase of the private key",
     PRODUCTION = "AIRLOCK_PRODUCTION": "the local production directory, over the environment's in airlock.toml",

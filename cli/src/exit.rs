@@ -5,9 +5,11 @@ use std::fmt::Write as _;
 use std::io;
 use std::process::ExitCode;
 
+use aws::AwsError;
 use manifest_schema::{Code, Reason};
 use records::RecordError;
 use serde_json::json;
+use signing::SigningError;
 use store::StoreError;
 
 use crate::env;
@@ -212,7 +214,8 @@ fn causes(error: &anyhow::Error) -> Vec<String> {
     messages
 }
 
-/// Any error is exit code 1, except those of a store that may work again by itself, and of one that was tampered with.
+/// Any error is exit code 1, except those of a store or of AWS that may work again by themselves, and what was tampered
+/// with.
 impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
         let error = error.into();
@@ -226,10 +229,27 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
         if records().any(RecordError::is_temporary) || stores().any(StoreError::is_temporary) {
             return Self::new(Exit::Unavailable, error);
         }
+        let signing = error.chain().find_map(|cause| cause.downcast_ref::<SigningError>());
+        if let Some(SigningError::WrongSignature { .. }) = signing {
+            let hint = "nothing was made of it: find out who answers in the name of KMS (the endpoint, a proxy)";
+            return Self::new(Exit::Refused, error).hint(hint);
+        }
+        if let Some(aws) = aws_error(&error) {
+            let (exit, hint) = (if aws.is_temporary() { Exit::Unavailable } else { Exit::Failed }, aws.advice());
+            return Self::new(exit, error).hint(hint);
+        }
         let denied = systems.any(|cause| cause.kind() == io::ErrorKind::PermissionDenied);
         let hint = denied.then(|| "check who owns what it names, and its permissions, then run again".to_owned());
         Self { hint, ..Self::new(Exit::Failed, error) }
     }
+}
+
+/// What AWS said, wherever in a chain of causes it is.
+fn aws_error(error: &anyhow::Error) -> Option<&AwsError> {
+    error.chain().find_map(|cause| match cause.downcast_ref::<SigningError>() {
+        Some(SigningError::Aws(error)) => Some(error),
+        Some(_) | None => cause.downcast_ref(),
+    })
 }
 
 /// Adds a hint, or another exit code, to whatever went wrong.

@@ -14,6 +14,7 @@ use manifest_schema::job::{JobId, LaunchRequest};
 use manifest_schema::names::{EnvironmentName, ProjectName};
 use manifest_schema::{Document, Timestamp};
 use records::Ambient;
+use records::place::PlaceError;
 
 use crate::exit::{Exit, Failure};
 
@@ -157,6 +158,9 @@ impl GatewayClient {
 
 fn failure(error: GatewayError) -> Failure {
     if let GatewayError::Record(error) = error {
+        return error.into();
+    }
+    if let GatewayError::Place(PlaceError::Aws(error)) = error {
         return error.into();
     }
     let exit = if error.is_temporary() { Exit::Unavailable } else { Exit::Failed };

@@ -1,4 +1,4 @@
-//! Key files, as people name them on the command line.
+//! Keys, as people name them on the command line.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -6,8 +6,12 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use manifest_schema::keys::{KeyError, PublicKey, SecretKey};
+use signing::{KeySource, KmsKey, Signer};
 use zeroize::Zeroizing;
 
+use crate::cloud::{self, Purpose};
+use crate::config::Environment;
+use crate::context::Context;
 use crate::env;
 use crate::exit::Failure;
 use crate::files::{self, FileError};
@@ -47,20 +51,45 @@ impl PassphraseArgs {
 /// The key that signs.
 #[derive(Debug, Args)]
 pub(crate) struct SigningKeyArgs {
-    /// The private key to sign with: PKCS#8 PEM, plain or encrypted.
-    #[arg(long, value_name = "FILE", env = env::KEY, hide_env_values = true)]
-    key: PathBuf,
+    /// The private key to sign with: a file (PKCS#8 PEM, plain or encrypted), or awskms:///alias/NAME.
+    #[arg(long, value_name = "KEY", env = env::KEY, hide_env_values = true)]
+    key: KeySource,
     #[command(flatten)]
     passphrase: PassphraseArgs,
 }
 
 impl SigningKeyArgs {
-    /// Reads the key.
+    /// Gets the key ready; see [`signer`].
     ///
     /// # Errors
-    /// When it is missing, is no private key, or its passphrase is missing or wrong.
-    pub(crate) fn load(&self, out: &Output) -> Result<SecretKey, Failure> {
-        read_private(&self.key, &self.passphrase, out)
+    /// As [`signer`].
+    pub(crate) async fn load(
+        &self,
+        context: &Context,
+        environment: impl FnOnce() -> Result<Environment, Failure>,
+        purpose: &Purpose,
+    ) -> Result<Signer, Failure> {
+        signer(&self.key, &self.passphrase, context, environment, purpose).await
+    }
+}
+
+/// Gets a key ready to sign. Only a key in KMS asks for the environment, and through it for AWS.
+///
+/// # Errors
+/// When it is missing, is no private key, its passphrase is missing or wrong, or KMS says no.
+pub(crate) async fn signer(
+    source: &KeySource,
+    passphrase: &PassphraseArgs,
+    context: &Context,
+    environment: impl FnOnce() -> Result<Environment, Failure>,
+    purpose: &Purpose,
+) -> Result<Signer, Failure> {
+    match source {
+        KeySource::File(path) => Ok(Signer::File(read_private(path, passphrase, &context.out)?)),
+        KeySource::Kms(name) => {
+            let connection = cloud::connect(&environment()?, purpose).await;
+            Ok(Signer::Kms(KmsKey::open(&connection, name).await?))
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod audit;
 mod build;
+mod cloud;
 mod collect;
 mod commands;
 mod config;

@@ -2,6 +2,7 @@ use manifest_schema::DocumentError;
 use manifest_schema::job::JobId;
 use records::RecordError;
 use records::config::{ConfigError, OpenError};
+use records::place::PlaceError;
 use store::{LocationError, StoreError};
 
 use crate::LauncherError;
@@ -15,6 +16,9 @@ pub enum GatewayError {
     /// Its configuration names something that is no store.
     #[error(transparent)]
     Location(#[from] LocationError),
+    /// It can't be told which account and region this is, so nothing is decided.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
     /// What was sent is not a request of this function.
     #[error("the request can't be read: {0}")]
     Request(DocumentError),
@@ -63,6 +67,7 @@ impl GatewayError {
     pub fn is_temporary(&self) -> bool {
         match self {
             Self::Record(error) => error.is_temporary(),
+            Self::Place(error) => error.is_temporary(),
             Self::NotStarted { source, .. } | Self::Launcher(source) => source.is_temporary(),
             Self::Config(_) | Self::Location(_) | Self::Request(_) | Self::TooLarge { .. } => false,
         }

@@ -49,7 +49,7 @@ impl Gateway {
     /// [`Surroundings`] lets it through.
     ///
     /// # Errors
-    /// When the file can't be used, or a store can't be opened.
+    /// When the file can't be used, a store can't be opened, or AWS doesn't say which account this is.
     pub async fn open(config: &Path, ambient: Ambient) -> Result<Self, GatewayError> {
         let config = GatewayConfig::read(config)?;
         let sides = config.open_stores().await?;
@@ -60,6 +60,7 @@ impl Gateway {
                 Launcher::Local(LocalLauncher::new(here.find_worker(), planner, deployer, logs, here))
             }
         };
+        let place = place.find().await?;
         Ok(Self::new(sides, Standpoint { place, roots }, launcher, ambient))
     }
 

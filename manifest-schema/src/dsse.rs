@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::json::to_bytes;
-use crate::keys::{PublicKey, SecretKey};
+use crate::keys::{KeyId, PublicKey, SecretKey};
 
 /// `payloadType` of every envelope here: an in-toto statement.
 pub const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
@@ -182,23 +182,73 @@ pub struct UnverifiedEnvelope {
     pub payload: Vec<u8>,
 }
 
-/// Signs a statement's exact bytes: one envelope, one signature.
+/// A statement's exact bytes, short enough for a KMS to sign, and not signed yet.
 ///
-/// # Errors
-/// When the pre-authentication encoding is longer than a KMS signs, whatever kind of key is used, so that a later move
-/// to a KMS can't fail.
-pub fn sign(payload: &[u8], key: &SecretKey) -> Result<Vec<u8>, TooLongToSign> {
-    let message = pae(PAYLOAD_TYPE, payload);
-    if message.len() > MAX_PAE {
-        return Err(TooLongToSign(message.len()));
+/// It is used up by its signature: [`Self::sign`] where the key is in this process; [`Self::message`] and
+/// [`Self::seal`] where it isn't.
+#[derive(Debug, Clone)]
+pub struct Unsigned {
+    payload: Vec<u8>,
+    message: Vec<u8>,
+}
+
+/// A statement with its signature.
+#[derive(Debug, Clone)]
+pub struct Signed {
+    /// The DSSE envelope: one payload, one signature.
+    pub envelope: Vec<u8>,
+    /// SHA-256 of the payload: the statement's name in requests and claims.
+    pub statement: Digest,
+}
+
+/// What came back from a signer is not the signature that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the signature does not hold under {0}")]
+pub struct WrongSignature(KeyId);
+
+impl Unsigned {
+    /// A payload to sign.
+    ///
+    /// # Errors
+    /// When the pre-authentication encoding is longer than a KMS signs, whatever kind of key is used, so that a later
+    /// move to a KMS can't fail.
+    pub fn new(payload: Vec<u8>) -> Result<Self, TooLongToSign> {
+        let message = pae(PAYLOAD_TYPE, &payload);
+        if message.len() > MAX_PAE { Err(TooLongToSign(message.len())) } else { Ok(Self { payload, message }) }
     }
-    let signature =
-        EnvelopeSignature { keyid: key.public().id().to_string(), sig: STANDARD_ENGINE.encode(key.sign(&message)) };
-    Ok(to_bytes(&Envelope {
-        payload_type: PAYLOAD_TYPE.to_owned(),
-        payload: STANDARD_ENGINE.encode(payload),
-        signatures: vec![signature],
-    }))
+
+    /// The bytes to sign: the pre-authentication encoding, at most [`MAX_PAE`] bytes.
+    pub fn message(&self) -> &[u8] {
+        &self.message
+    }
+
+    /// Puts a signature around it that somebody else made over [`Self::message`].
+    ///
+    /// # Errors
+    /// When the signature doesn't hold under `key`, as strictly as [`verify`] checks it.
+    pub fn seal(self, key: &PublicKey, signature: &[u8]) -> Result<Signed, WrongSignature> {
+        if key.verifies(&self.message, signature) {
+            Ok(self.enclose(key, signature))
+        } else {
+            Err(WrongSignature(key.id()))
+        }
+    }
+
+    /// Signs it with a key that is in this process.
+    pub fn sign(self, key: &SecretKey) -> Signed {
+        let signature = key.sign(&self.message);
+        self.enclose(&key.public(), &signature)
+    }
+
+    fn enclose(self, key: &PublicKey, signature: &[u8]) -> Signed {
+        let signature = EnvelopeSignature { keyid: key.id().to_string(), sig: STANDARD_ENGINE.encode(signature) };
+        let envelope = to_bytes(&Envelope {
+            payload_type: PAYLOAD_TYPE.to_owned(),
+            payload: STANDARD_ENGINE.encode(&self.payload),
+            signatures: vec![signature],
+        });
+        Signed { envelope, statement: Digest::of(&self.payload) }
+    }
 }
 
 fn parse(envelope: &[u8]) -> Result<Envelope, EnvelopeError> {

@@ -70,6 +70,14 @@ impl PublicKey {
         Self::from_verifying(VerifyingKey::from_bytes(bytes).map_err(|_| KeyError::NotPublic)?)
     }
 
+    /// From DER as AWS KMS tells a public key: SubjectPublicKeyInfo (RFC 8410).
+    ///
+    /// # Errors
+    /// When it is another kind of key, or a weak one.
+    pub fn from_spki_der(der: &[u8]) -> Result<Self, KeyError> {
+        Self::from_verifying(VerifyingKey::from_public_key_der(der).map_err(|_| KeyError::NotPublic)?)
+    }
+
     /// The 32 bytes by which keys are counted.
     pub fn as_bytes(&self) -> &[u8; 32] {
         self.0.as_bytes()
@@ -274,6 +282,9 @@ pub(crate) mod tests {
         let public = key(7).public();
         assert_eq!(public.to_pem().parse(), Ok(public));
         assert_eq!(public.to_string().parse(), Ok(public));
+        let (_, der) = pkcs8::Document::from_pem(&public.to_pem()).unwrap();
+        assert_eq!(PublicKey::from_spki_der(der.as_bytes()), Ok(public));
+        assert_eq!(PublicKey::from_spki_der(&der.as_bytes()[1..]), Err(KeyError::NotPublic));
         assert_eq!(format!("{public} alice@laptop").parse(), Ok(public));
         assert_eq!(key(7).to_pem().parse::<PublicKey>(), Err(KeyError::PrivateInstead));
     }

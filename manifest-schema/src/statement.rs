@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::dsse::{self, EnvelopeError, TooLongToSign};
+pub use crate::dsse::{Signed, Unsigned};
 use crate::json::to_bytes;
 use crate::keys::{PublicKey, SecretKey};
 
@@ -79,15 +80,6 @@ pub struct Statement<P> {
     predicate: P,
 }
 
-/// A statement with its signature.
-#[derive(Debug, Clone)]
-pub struct Signed {
-    /// The DSSE envelope.
-    pub envelope: Vec<u8>,
-    /// SHA-256 of the payload: the statement's name in requests and claims.
-    pub statement: Digest,
-}
-
 impl<P: Predicate> Statement<P> {
     /// A statement about `subjects`.
     pub fn new(subjects: Vec<Subject>, predicate: P) -> Self {
@@ -95,13 +87,20 @@ impl<P: Predicate> Statement<P> {
         Self { statement_type, subject: subjects, predicate_type, predicate }
     }
 
-    /// Signs it.
+    /// Its exact bytes, for whoever signs them.
     ///
     /// # Errors
     /// When it is too long for a KMS to sign.
+    pub fn unsigned(&self) -> Result<Unsigned, TooLongToSign> {
+        Unsigned::new(to_bytes(self))
+    }
+
+    /// Signs it with a key that is in this process.
+    ///
+    /// # Errors
+    /// As [`Self::unsigned`].
     pub fn sign(&self, key: &SecretKey) -> Result<Signed, TooLongToSign> {
-        let payload = to_bytes(self);
-        Ok(Signed { envelope: dsse::sign(&payload, key)?, statement: Digest::of(&payload) })
+        Ok(self.unsigned()?.sign(key))
     }
 }
 
@@ -197,6 +196,9 @@ pub fn claimed_type(payload: &[u8]) -> Option<String> {
 }
 
 #[cfg(test)]
+mod longest;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::keys::tests::key;
@@ -208,6 +210,10 @@ mod tests {
 
     fn build() -> Statement<Build> {
         Statement::new(vec![Subject::new(subject::MANIFEST, Digest::of(b"m"))], Build { built_at: time() })
+    }
+
+    fn sealed(payload: &str) -> Vec<u8> {
+        Unsigned::new(payload.into()).unwrap().sign(&key(1)).envelope
     }
 
     #[test]
@@ -243,7 +249,7 @@ mod tests {
             let payload = format!(
                 r#"{{"_type":"{statement_type}","subject":[],"predicateType":"{predicate_type}","predicate":{{"builtAt":"2026-11-22T09:30:00Z"}}}}"#
             );
-            let envelope = dsse::sign(payload.as_bytes(), &key(1)).unwrap();
+            let envelope = sealed(&payload);
             let opened = Verified::<Build>::open(&envelope, &[key(1).public()]);
             assert_eq!(opened.is_ok(), taken, "{statement_type} {predicate_type}: {opened:?}");
             assert_eq!(claimed_type(payload.as_bytes()).as_deref(), Some(predicate_type));
@@ -263,7 +269,7 @@ mod tests {
     #[test]
     fn unknown_fields_are_refused_in_our_predicate_and_ignored_around_it() {
         let open = |payload: &str| {
-            let envelope = dsse::sign(payload.as_bytes(), &key(1)).unwrap();
+            let envelope = sealed(payload);
             Verified::<Build>::open(&envelope, &[key(1).public()])
         };
         let text = |around: &str, inside: &str| {

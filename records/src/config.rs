@@ -6,13 +6,14 @@ use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use manifest_schema::gates::Place;
 use manifest_schema::trust::PinnedRoots;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use store::{Access, BucketRules, Location, LocationError, Store, StoreError};
 
 use crate::Sides;
+
+use crate::place::StatedPlace;
 
 /// What the gateway knows of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,8 +34,8 @@ pub struct GatewayConfig {
     pub production_bucket: BucketRules,
     /// The roots that sign the first trust policy.
     pub roots: PinnedRoots,
-    /// The account and region that this is.
-    pub place: Place,
+    /// The account and region that this is: this machine, or whatever AWS says.
+    pub place: StatedPlace,
     /// How workers are started.
     pub launcher: LauncherConfig,
 }
@@ -75,10 +76,10 @@ pub struct WorkerConfig {
     pub production_bucket: BucketRules,
     /// The roots that sign the first trust policy.
     pub roots: PinnedRoots,
-    /// The account and region that this is.
-    pub place: Place,
-    /// Its private key, PKCS#8 PEM.
-    pub key: PathBuf,
+    /// The account and region that this is: this machine, or whatever AWS says.
+    pub place: StatedPlace,
+    /// Its private key: a file with PKCS#8 PEM, or `awskms:///alias/NAME`.
+    pub key: String,
     /// Where bundles are extracted and Terraform runs: private to the worker.
     pub work: PathBuf,
     /// Where Terraform's state is: a directory with one state per environment and project.
@@ -166,7 +167,7 @@ fn inside(base: &Path, path: &Path) -> PathBuf {
     whole
 }
 
-/// A store's location, made absolute if it is a path.
+/// A store's location or a key's name, made absolute if it is a path.
 fn locate(base: &Path, location: &mut String) {
     if !location.contains("://") {
         *location = inside(base, Path::new(&*location)).display().to_string();
@@ -210,7 +211,8 @@ impl WorkerConfig {
         let (mut config, base) = read::<Self>(path)?;
         locate(&base, &mut config.artifacts);
         locate(&base, &mut config.production);
-        let own = [&mut config.key, &mut config.work, &mut config.state, &mut config.cluster];
+        locate(&base, &mut config.key);
+        let own = [&mut config.work, &mut config.state, &mut config.cluster];
         for path in own.into_iter().chain(config.provider_mirror.as_mut()) {
             *path = inside(&base, path);
         }

@@ -12,6 +12,7 @@ pub mod deployments;
 mod error;
 pub mod journal;
 pub mod lease;
+pub mod place;
 pub mod plans;
 pub mod task;
 pub mod trust;

@@ -23,6 +23,9 @@ use records::config::{WorkerConfig, WorkerRole};
 use records::{Ambient, Journal};
 use session::Session;
 use stop::Stop;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Does one deploy job.
 #[derive(Debug, Parser)]
@@ -38,7 +41,8 @@ struct Args {
 fn main() -> ExitCode {
     let args = Args::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_env("AIRLOCK_LOG").unwrap_or_else(|_| "info".into());
-    tracing_subscriber::fmt().json().with_env_filter(filter).init();
+    let lines = tracing_subscriber::fmt::layer().json().with_filter(filter_fn(aws::may_be_logged));
+    tracing_subscriber::registry().with(lines).with(filter).init();
     // Terraform and its providers run as the same user: they can't read this process's memory, where the key is.
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable) {

@@ -101,7 +101,7 @@ async fn finish(
         planned_at,
         expires_at: planned_at.plus_seconds(admission.environment().approval.validity_seconds),
     };
-    let signed = Statement::new(subjects, plan).sign(&session.key()?).map_err(Stop::failed)?;
+    let signed = session.sign(&Statement::new(subjects, plan)).await?;
 
     let production = &session.sides().production;
     if let Some(saved) = saved {

@@ -151,7 +151,7 @@ async fn put(session: &Session, record: &DeploymentRecord) -> Result<(), Stop> {
         finished_at: record.finished_at,
     };
     let subjects = vec![Subject::new(subject::MANIFEST, record.manifest)];
-    let signed = Statement::new(subjects, said).sign(&session.key()?).map_err(Stop::failed)?;
+    let signed = session.sign(&Statement::new(subjects, said)).await?;
     let production = &session.sides().production;
     let (Creation::Created | Creation::Exists) =
         production.create(&Key::JobDeployment(record.job, digest), &signed.envelope).await?;

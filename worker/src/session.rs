@@ -4,14 +4,18 @@ use std::time::Duration;
 
 use manifest_schema::Document;
 use manifest_schema::deployment::Heartbeat;
+use manifest_schema::dsse::Signed;
 use manifest_schema::gates::{self, Admission};
 use manifest_schema::job::{Happening, JobId, JobOutcome, LaunchRequest, TaskId};
 use manifest_schema::keys::SecretKey;
+use manifest_schema::statement::{Predicate, Statement};
 use manifest_schema::storage::Key;
+use manifest_schema::trust::TrustPolicy;
 use records::case::{self, Standpoint};
-use records::config::WorkerConfig;
+use records::config::{WorkerConfig, WorkerRole};
 use records::{Ambient, Journal, Sides};
-use tokio::sync::{Mutex, watch};
+use signing::{KeySource, KmsKey, Signer, SigningError};
+use tokio::sync::{Mutex, OnceCell, watch};
 
 use crate::stop::{Asked, Stop, StopSignal};
 
@@ -29,6 +33,7 @@ pub(crate) struct Session {
     request: LaunchRequest,
     job: JobId,
     task: TaskId,
+    signer: OnceCell<Signer>,
     stop: StopSignal,
     asker: watch::Sender<Option<Asked>>,
 }
@@ -38,12 +43,48 @@ pub(crate) async fn open_stores(config: &WorkerConfig) -> anyhow::Result<Sides> 
     Ok(config.open_stores().await?)
 }
 
+/// The private key that the worker's own configuration names; never printed.
+async fn open_key(config: &WorkerConfig) -> Result<Signer, Stop> {
+    match config.key.parse().map_err(Stop::failed)? {
+        KeySource::File(path) => {
+            let pem = std::fs::read_to_string(&path).map(zeroize::Zeroizing::new);
+            let pem = pem.map_err(|error| Stop::failed(format!("can't read the key {}: {error}", path.display())))?;
+            let key = SecretKey::from_pem(&pem, None);
+            Ok(Signer::File(key.map_err(|error| Stop::failed(format!("{}: {error}", path.display())))?))
+        }
+        KeySource::Kms(name) => {
+            let connection = aws::Connection::new(&config.aws, &[]).await;
+            Ok(Signer::Kms(KmsKey::open(&connection, &name).await.map_err(no_signature)?))
+        }
+    }
+}
+
+fn no_signature(error: SigningError) -> Stop {
+    match &error {
+        SigningError::Aws(refused) => Stop::failed(format!("{refused}: {}", refused.advice())),
+        SigningError::TooLong(_) | SigningError::WrongKind { .. } | SigningError::WrongSignature { .. } => {
+            Stop::failed(error)
+        }
+    }
+}
+
 impl Session {
     pub(crate) fn new(config: WorkerConfig, sides: Sides, ambient: Ambient, journal: Journal, task: TaskId) -> Self {
         let (asker, stop) = StopSignal::channel();
         let request = journal.request().request.clone();
         let job = journal.request().job;
-        Self { config, sides, ambient, journal: Mutex::new(journal), request, job, task, stop, asker }
+        Self {
+            config,
+            sides,
+            ambient,
+            journal: Mutex::new(journal),
+            request,
+            job,
+            task,
+            signer: OnceCell::new(),
+            stop,
+            asker,
+        }
     }
 
     pub(crate) fn config(&self) -> &WorkerConfig {
@@ -89,19 +130,44 @@ impl Session {
         self.stop.asked().map_or(Ok(()), |asked| Err(asked.stop()))
     }
 
-    /// Reads everything afresh and decides gates 1 to 10, with the clock as it is now.
+    /// Reads everything afresh and decides gates 1 to 10, with the clock as it is now. In AWS, the place is what STS says
+    /// now. Then looks whether this worker's key is good for what it would sign in the end.
     pub(crate) async fn decide(&self) -> Result<Admission, Stop> {
-        let standpoint = Standpoint { place: self.config.place.clone(), roots: self.config.roots.clone() };
+        let place = self.config.place.find().await.map_err(|error| Stop::failed(error.with_advice()))?;
+        let standpoint = Standpoint { place, roots: self.config.roots.clone() };
         let case = case::gather(&self.sides, &standpoint, &self.request, self.ambient.now()).await?;
-        gates::decide(&case).map_err(Stop::Refused)
+        let admission = gates::decide(&case).map_err(Stop::Refused)?;
+        self.check_key(admission.policy().policy()).await?;
+        Ok(admission)
     }
 
-    /// The worker's private key. A path in the worker's own configuration; never printed.
-    pub(crate) fn key(&self) -> Result<SecretKey, Stop> {
-        let path = &self.config.key;
-        let pem = std::fs::read_to_string(path).map(zeroize::Zeroizing::new);
-        let pem = pem.map_err(|error| Stop::failed(format!("can't read the key {}: {error}", path.display())))?;
-        SecretKey::from_pem(&pem, None).map_err(|error| Stop::failed(format!("{}: {error}", path.display())))
+    /// Nothing is begun whose end nobody would believe.
+    async fn check_key(&self, policy: &TrustPolicy) -> Result<(), Stop> {
+        let public = self.signer().await?.public();
+        let (role, keys) = match self.config.role {
+            WorkerRole::Planner => ("planner", policy.keys_of(&policy.roles.planner)),
+            WorkerRole::Deployer => ("deployer", policy.keys_of(&policy.roles.deployer)),
+        };
+        if keys.contains(&public) {
+            return Ok(());
+        }
+        Err(Stop::failed(format!(
+            "this worker signs with {} ({}), which is no {role} of trust policy version {}: correct `key` in its \
+             configuration, or name the key in the next version",
+            public.id(),
+            self.config.key,
+            policy.version
+        )))
+    }
+
+    /// Signs what this worker says.
+    pub(crate) async fn sign<P: Predicate>(&self, statement: &Statement<P>) -> Result<Signed, Stop> {
+        self.signer().await?.sign(statement).await.map_err(no_signature)
+    }
+
+    /// Its key, asked for once.
+    async fn signer(&self) -> Result<&Signer, Stop> {
+        self.signer.get_or_try_init(|| open_key(&self.config)).await
     }
 
     /// Does `work` while heartbeats go out and the wish to stop is looked for.

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use manifest_schema::keys::SecretKey;
 use manifest_schema::manifest::{self, BuildManifest, BuildManifestSchema};
 use manifest_schema::statement::{self, Signed, Statement, Subject, subject};
 use manifest_schema::{Digest, Document as _, Timestamp};
+use signing::Signer;
 
 use super::ci::{self, CiBuild};
 use super::named::NamedBuild;
@@ -65,10 +65,11 @@ pub(crate) fn make(
 /// The builder's statement that it made this build.
 ///
 /// # Errors
-/// When the statement is too long to sign.
-pub(crate) fn sign(build: &NamedBuild, key: &SecretKey, now: Timestamp) -> Result<Signed, Failure> {
+/// When the key can't sign.
+pub(crate) async fn sign(build: &NamedBuild, key: &Signer, now: Timestamp) -> Result<Signed, Failure> {
     let subjects = vec![Subject::new(subject::MANIFEST, build.digest)];
-    Ok(Statement::new(subjects, statement::Build { built_at: now.whole_seconds() }).sign(key)?)
+    let said = statement::Build { built_at: now.whole_seconds() };
+    Ok(key.sign(&Statement::new(subjects, said)).await?)
 }
 
 /// The manifest; without a CI its number is still to be assigned.

@@ -12,8 +12,10 @@ use manifest_schema::job::JobId;
 use manifest_schema::names::ChangeId;
 use manifest_schema::statement::Decision;
 use serde_json::json;
+use signing::Signer;
 
 use crate::build::named::{BuildName, NamedBuild};
+use crate::cloud::Purpose;
 use crate::config::EnvironmentArgs;
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
@@ -135,40 +137,51 @@ pub(crate) struct Approve {
 
 impl Approve {
     fn run(self, context: &Context) -> Result<Exit, Failure> {
-        let key = self.key.load(&context.out)?;
-        let Self { rollback, emergency, comment, .. } = self;
-        let vote = Vote { decision: Decision::Approve, rollback, emergency, comment, key: &key };
-        cast(context, &self.environment, &self.change, "approved", vote)
+        context.block_on(async {
+            let key = load(context, &self.key, &self.environment, &self.change).await?;
+            let Self { rollback, emergency, comment, .. } = self;
+            let vote = Vote { decision: Decision::Approve, rollback, emergency, comment, key: &key };
+            cast(context, &self.environment, &self.change, "approved", vote).await
+        })
     }
 }
 
-fn cast(
+/// The voter's key. A session of a role that is taken on for it names the change.
+async fn load(
+    context: &Context,
+    key: &SigningKeyArgs,
+    environment: &EnvironmentArgs,
+    change: &ChangeId,
+) -> Result<Signer, Failure> {
+    let purpose = Purpose { build: None, change: Some(change.clone()) };
+    key.load(context, || context.environment(environment), &purpose).await
+}
+
+async fn cast(
     context: &Context,
     environment: &EnvironmentArgs,
     id: &ChangeId,
     verb: &str,
     vote: Vote<'_>,
 ) -> Result<Exit, Failure> {
-    context.block_on(async {
-        let production = Production::open(context, environment).await?;
-        let tracker = production::tracker(&production.environment)?;
-        let change = tracker.get(id)?;
-        let statement = changes::vote(context, &production, &tracker, &change, vote).await?;
-        let request = &change.request;
-        context.out.say(format!(
-            "{verb} {} {} in {} (change {id}, plan {})",
-            request.project,
-            request.build.number,
-            request.environment,
-            request.plan.short()
-        ));
-        if context.out.is_json() {
-            context.out.json(&json!({ "change": id, "statement": statement }))?;
-        } else {
-            context.out.data(format!("{statement}\n"))?;
-        }
-        Ok(Exit::Done)
-    })
+    let production = Production::open(context, environment).await?;
+    let tracker = production::tracker(&production.environment)?;
+    let change = tracker.get(id)?;
+    let statement = changes::vote(context, &production, &tracker, &change, vote).await?;
+    let request = &change.request;
+    context.out.say(format!(
+        "{verb} {} {} in {} (change {id}, plan {})",
+        request.project,
+        request.build.number,
+        request.environment,
+        request.plan.short()
+    ));
+    if context.out.is_json() {
+        context.out.json(&json!({ "change": id, "statement": statement }))?;
+    } else {
+        context.out.data(format!("{statement}\n"))?;
+    }
+    Ok(Exit::Done)
 }
 
 /// Says no.
@@ -187,10 +200,12 @@ pub(crate) struct Reject {
 
 impl Reject {
     fn run(self, context: &Context) -> Result<Exit, Failure> {
-        let key = self.key.load(&context.out)?;
-        let vote =
-            Vote { decision: Decision::Reject, rollback: false, emergency: false, comment: self.comment, key: &key };
-        cast(context, &self.environment, &self.change, "rejected", vote)
+        context.block_on(async {
+            let key = load(context, &self.key, &self.environment, &self.change).await?;
+            let (decision, comment) = (Decision::Reject, self.comment);
+            let vote = Vote { decision, rollback: false, emergency: false, comment, key: &key };
+            cast(context, &self.environment, &self.change, "rejected", vote).await
+        })
     }
 }
 
@@ -213,17 +228,19 @@ pub(crate) struct Revoke {
 
 impl Revoke {
     fn run(self, context: &Context) -> Result<Exit, Failure> {
-        let key = self.key.load(&context.out)?;
-        let statement = match self.statement {
-            Some(statement) => statement,
-            None => context.block_on(self.newest(context, &key))?,
-        };
-        let decision = Decision::Revoke { statement };
-        let vote = Vote { decision, rollback: false, emergency: false, comment: self.comment, key: &key };
-        cast(context, &self.environment, &self.change, "took back a word on", vote)
+        context.block_on(async {
+            let key = load(context, &self.key, &self.environment, &self.change).await?;
+            let statement = match self.statement {
+                Some(statement) => statement,
+                None => self.newest(context, &key).await?,
+            };
+            let (decision, comment) = (Decision::Revoke { statement }, self.comment);
+            let vote = Vote { decision, rollback: false, emergency: false, comment, key: &key };
+            cast(context, &self.environment, &self.change, "took back a word on", vote).await
+        })
     }
 
-    async fn newest(&self, context: &Context, key: &manifest_schema::keys::SecretKey) -> Result<Digest, Failure> {
+    async fn newest(&self, context: &Context, key: &Signer) -> Result<Digest, Failure> {
         let production = Production::open(context, &self.environment).await?;
         let change = production::tracker(&production.environment)?.get(&self.change)?;
         let policy = production.policy().await?;

@@ -4,7 +4,6 @@
 //! the same request the same job, the same plan the same change), so a run that was stopped anywhere is continued by
 //! running it again.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use change::record::{Ending, Note, Status};
@@ -12,25 +11,30 @@ use change::{ChangeRecord, Tracker};
 use manifest_schema::Digest;
 use manifest_schema::gateway::JobStatus;
 use manifest_schema::job::{Action, Asked};
+use manifest_schema::keys::PublicKey;
 use manifest_schema::manifest::BuildManifest;
 use manifest_schema::names::ChangeId;
 use manifest_schema::statement::{self, Decision, Outcome, Verified, subject};
 use manifest_schema::storage::AttestationKind;
 use records::attestations;
 use serde_json::json;
+use signing::KeySource;
+use store::Store;
 
 use crate::build::make::{self, Options};
 use crate::build::named::{BuildName, NamedBuild};
 use crate::build::publish::{self, Happened};
-use crate::config::EnvironmentArgs;
+use crate::cloud::Purpose;
+use crate::config::{Environment, EnvironmentArgs};
 use crate::context::Context;
-use crate::exit::{Exit, Failure, OrFail as _};
-use crate::keys::{PassphraseArgs, read_private};
+use crate::exit::{Exit, Failure};
+use crate::keys::{PassphraseArgs, signer};
 use crate::pipeline::changes::{self, Texts, Vote, whoami};
 use crate::pipeline::follow::{Follow, verdict};
 use crate::pipeline::waiting::Question;
 use crate::pipeline::{copies, launch, summary};
 use crate::production::{self, Production};
+use crate::trusted::{self, RootArgs};
 
 /// Builds, signs, publishes, plans, asks for approval, waits for it, applies, and closes the change.
 #[derive(clap::Args)]
@@ -40,12 +44,13 @@ pub(crate) struct Args {
     /// A published build instead of building: its digest, PROJECT#NUMBER, or EPOCH.NUMBER.
     #[arg(long, value_name = "BUILD")]
     build: Option<BuildName>,
-    /// The builder's private key; without it, .airlock/keys/builder.pem beside airlock.toml.
-    #[arg(long, value_name = "FILE")]
-    builder_key: Option<PathBuf>,
+    /// The builder's private key, a file or awskms:///alias/NAME; without it, .airlock/keys/builder.pem beside
+    /// airlock.toml.
+    #[arg(long, value_name = "KEY")]
+    builder_key: Option<KeySource>,
     /// Approve with this private key, too, instead of waiting for a person: for trying it out alone.
-    #[arg(long, value_name = "FILE")]
-    approve_with: Option<PathBuf>,
+    #[arg(long, value_name = "KEY")]
+    approve_with: Option<KeySource>,
     #[command(flatten)]
     passphrase: PassphraseArgs,
     /// Take a working tree with changes that are not committed.
@@ -81,11 +86,17 @@ impl Args {
         let build = make::make(context, &project, &options, || Ok(environment.clone()))?;
         let BuildManifest { project: name, build: number, .. } = &build.manifest;
         context.out.say(format!("build {} of {name}: manifest {}", number.number(), build.digest.short()));
-        let path = self.builder_key.clone().unwrap_or_else(|| project.resolve(".airlock/keys/builder.pem".as_ref()));
-        let key = read_private(&path, &self.passphrase, &context.out)
-            .or_hint("name the builder's key with --builder-key, or run `airlock init`")?;
+        let local = || KeySource::File(project.resolve(".airlock/keys/builder.pem".as_ref()));
+        let source = self.builder_key.clone().unwrap_or_else(local);
+        let purpose = Purpose { build: Some(number.number()), change: None };
         context.block_on(async {
+            let key = signer(&source, &self.passphrase, context, || Ok(environment.clone()), &purpose).await;
+            let key = key.map_err(|failure| match &source {
+                KeySource::File(_) => failure.hint("name the builder's key with --builder-key, or run `airlock init`"),
+                KeySource::Kms(_) => failure,
+            })?;
             let store = store::Store::open_or_create(location, &environment.access()).await?;
+            warn_unless_builder(context, &environment, &store, &key.public()).await;
             let known = attestations::list(&store, build.digest, AttestationKind::Build).await?;
             let ours = [key.public()];
             let signed = known.into_iter().find(|envelope| {
@@ -94,7 +105,7 @@ impl Args {
             });
             let envelope = match signed {
                 Some(envelope) => envelope,
-                None => make::sign(&build, &key, context.ambient.now())?.envelope,
+                None => make::sign(&build, &key, context.ambient.now()).await?.envelope,
             };
             let published = publish::publish(context, &store, &build, &[envelope], publish::Care::Believe).await?;
             let publish::Sent { sent, present, repaired: _ } = &published.blobs;
@@ -182,8 +193,10 @@ impl Args {
         let question =
             Question { artifacts: &production.artifacts, change, policy: policy.policy(), deployed: deployed.as_ref() };
         let view = question.look(context.ambient.now()).await?;
-        if let (Some(path), false) = (&self.approve_with, view.is_enough()) {
-            let key = read_private(path, &self.passphrase, &context.out)?;
+        if let (Some(source), false) = (&self.approve_with, view.is_enough()) {
+            let purpose = Purpose { build: Some(request.build.number), change: Some(change.id.clone()) };
+            let environment = || Ok(production.environment.clone());
+            let key = signer(source, &self.passphrase, context, environment, &purpose).await?;
             let (rollback, emergency) = (view.lifts.rollback, view.lifts.emergency);
             let vote = Vote { decision: Decision::Approve, rollback, emergency, comment: None, key: &key };
             let tracker = production::tracker(&production.environment)?;
@@ -216,6 +229,16 @@ impl Args {
         let status = self.follow(context, production).to_end(attached.job, 0).await?;
         copies::keep(&context.out, &production.artifacts, &status).await?;
         Ok(status)
+    }
+}
+
+/// Says before anything is published that nobody will believe it, if a policy can be read that says so. The gates decide.
+async fn warn_unless_builder(context: &Context, environment: &Environment, store: &Store, key: &PublicKey) {
+    let Ok(roots) = RootArgs::default().pinned(environment) else { return };
+    let Ok(policy) = trusted::newest(store, &roots).await else { return };
+    let policy = policy.policy();
+    if !policy.keys_of(&policy.roles.builder).contains(key) {
+        context.out.warn(format!("{} is no builder of trust policy version {}", key.id(), policy.version));
     }
 }
 

@@ -9,6 +9,7 @@ use manifest_schema::keys::{KeyError, SecretKey};
 use manifest_schema::trust::TrustedPolicy;
 use records::config::{GatewayConfig, LauncherConfig, WorkerConfig};
 use serde::Serialize;
+use signing::{KeySource, KmsKey};
 use store::{Access, Location, Store};
 
 use crate::config::{Environment, EnvironmentArgs, Gateway};
@@ -198,7 +199,7 @@ fn local(context: &Context, production: &Path) -> Result<Vec<Check>, Failure> {
             let LauncherConfig::Local { planner, deployer, .. } = config.launcher;
             for (name, path) in [("planner", planner), ("deployer", deployer)] {
                 checks.push(match WorkerConfig::read(&path) {
-                    Ok(config) => key(name, &config.key),
+                    Ok(config) => key(context, name, &config.key),
                     Err(error) => Check::failed(name, &error.into(), next),
                 });
             }
@@ -224,7 +225,27 @@ fn worker() -> Result<Check, Failure> {
     })
 }
 
-fn key(name: &'static str, path: &Path) -> Check {
+fn key(context: &Context, name: &'static str, stated: &str) -> Check {
+    let next = "put the key back, or correct `key` in its configuration";
+    let problem = |found: String| Check::problem(name, found, next);
+    match stated.parse() {
+        Ok(KeySource::File(path)) => key_file(name, &path),
+        Ok(KeySource::Kms(key)) => {
+            // Asked as this user, who may not be whom the worker runs as.
+            let asked = context.block_on(async {
+                let connection = aws::Connection::new(&aws::Settings::default(), &[]).await;
+                Ok(KmsKey::open(&connection, &key).await?)
+            });
+            match asked {
+                Ok(key) => Check::ok(name, format!("signs with {} in KMS ({stated})", key.public().id())),
+                Err(failure) => Check::failed(name, &failure, next),
+            }
+        }
+        Err(error) => problem(error.to_string()),
+    }
+}
+
+fn key_file(name: &'static str, path: &Path) -> Check {
     let problem =
         |found: String| Check::problem(name, found, "put the key back, or correct `key` in its configuration");
     let bytes = match files::read_secret(path, KEY_LIMIT) {

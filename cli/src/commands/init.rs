@@ -14,6 +14,8 @@ use manifest_schema::keys::PublicKey;
 use manifest_schema::names::{EnvironmentName, PersonName, ProjectName};
 use manifest_schema::trust::{PinnedRoots, SignedPolicy};
 use records::config::{GatewayConfig, LauncherConfig, WorkerConfig, WorkerRole};
+use records::place::StatedPlace;
+use signing::Signer;
 use store::{Access, BucketRules, Location, Store};
 
 use super::key::KeyPair;
@@ -163,7 +165,7 @@ impl Setup {
             if !records::trust::published(&artifacts).await?.is_empty() {
                 return Ok(false);
             }
-            let signed = self.policy(context, project, place.clone())?;
+            let signed = self.policy(context, project, place.clone()).await?;
             records::trust::publish(&artifacts, &signed).await?;
             Ok(true)
         })?;
@@ -173,7 +175,7 @@ impl Setup {
         Ok(())
     }
 
-    fn policy(&self, context: &Context, project: &ProjectName, place: Place) -> Result<SignedPolicy, Failure> {
+    async fn policy(&self, context: &Context, project: &ProjectName, place: Place) -> Result<SignedPolicy, Failure> {
         let keys = Keys {
             roots: vec![self.keys.root],
             builders: vec![self.keys.builder],
@@ -186,7 +188,7 @@ impl Setup {
         let policy = starting_policy::make(subject, &keys, context.ambient.now())?;
         let bytes = policy.to_bytes();
         let root = read_private(&self.home.join("keys/root.pem"), &PassphraseArgs::default(), &context.out)?;
-        let envelope = trust::sign(&bytes, &policy, &root)?;
+        let envelope = trust::sign(&bytes, &policy, &Signer::File(root)).await?;
         Ok(SignedPolicy { version: policy.version, policy: bytes, envelopes: vec![envelope] })
     }
 
@@ -201,7 +203,7 @@ impl Setup {
             artifacts_bucket: BucketRules::default(),
             production_bucket: BucketRules::default(),
             roots: roots.clone(),
-            place: place.clone(),
+            place: StatedPlace::Fixed(place.clone()),
             launcher: LauncherConfig::Local {
                 planner: "planner.json".into(),
                 deployer: "deployer.json".into(),
@@ -216,8 +218,8 @@ impl Setup {
             artifacts_bucket: BucketRules::default(),
             production_bucket: BucketRules::default(),
             roots: roots.clone(),
-            place: place.clone(),
-            key: format!("../../keys/{key}.pem").into(),
+            place: StatedPlace::Fixed(place.clone()),
+            key: format!("../../keys/{key}.pem"),
             work: "../work".into(),
             state: "../state".into(),
             cluster: "../cluster".into(),

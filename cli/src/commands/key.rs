@@ -6,8 +6,10 @@ use clap::Subcommand;
 use manifest_schema::keys::{EncryptionNonce, PublicKey, SecretKey};
 use manifest_schema::names::KeyName;
 use serde_json::json;
+use signing::KeySource;
 use zeroize::Zeroizing;
 
+use crate::cloud::{self, Purpose};
 use crate::context::Context;
 use crate::exit::{Exit, Failure, OrFail as _};
 use crate::files;
@@ -38,12 +40,26 @@ impl Command {
 #[derive(clap::Args)]
 pub(crate) struct Generate {
     /// What the files are called.
+    #[arg(value_parser = file_name)]
     name: KeyName,
     /// Where they go.
     #[arg(long, value_name = "DIR", default_value = ".", hide_default_value = true)]
     out: PathBuf,
     #[command(flatten)]
     passphrase: PassphraseArgs,
+}
+
+/// A name for the files; who wants a key in KMS is told how KMS makes one.
+fn file_name(text: &str) -> Result<KeyName, String> {
+    if text.starts_with("awskms:") {
+        let id = "--target-key-id KEY-ID";
+        return Err(format!(
+            "KMS makes its own keys: run `{}`, then `aws kms create-alias --alias-name alias/NAME {id}`, and print its public \
+             half with `airlock key public awskms:///alias/NAME`",
+            signing::MAKE_KEY
+        ));
+    }
+    text.parse().map_err(|error: manifest_schema::names::NameError| error.to_string())
 }
 
 impl Generate {
@@ -104,8 +120,8 @@ const TAKEN: &str = "choose another name, or move the old key away if nothing wa
 /// Prints a public half.
 #[derive(clap::Args)]
 pub(crate) struct Public {
-    /// The private key.
-    key: PathBuf,
+    /// The private key: a file, or awskms:///alias/NAME.
+    key: KeySource,
     /// As an OpenSSH line instead of PEM.
     #[arg(long)]
     ssh: bool,
@@ -115,7 +131,7 @@ pub(crate) struct Public {
 
 impl Public {
     fn run(self, context: &Context) -> Result<Exit, Failure> {
-        let key = keys::read_private(&self.key, &self.passphrase, &context.out)?.public();
+        let key = public_half(context, &self.key, &self.passphrase)?;
         if context.out.is_json() {
             context.out.json(&json!({ "id": key.id().to_string(), "ssh": key.to_string(), "pem": key.to_pem() }))?;
         } else {
@@ -125,23 +141,33 @@ impl Public {
     }
 }
 
+fn public_half(context: &Context, key: &KeySource, passphrase: &PassphraseArgs) -> Result<PublicKey, Failure> {
+    context.block_on(async {
+        let environment = || cloud::environment(context);
+        Ok(keys::signer(key, passphrase, context, environment, &Purpose::default()).await?.public())
+    })
+}
+
 /// Prints an id.
 #[derive(clap::Args)]
 pub(crate) struct Id {
-    /// A public or a private key.
-    key: PathBuf,
+    /// A public or a private key: a file, or awskms:///alias/NAME.
+    key: KeySource,
     #[command(flatten)]
     passphrase: PassphraseArgs,
 }
 
 impl Id {
     fn run(self, context: &Context) -> Result<Exit, Failure> {
-        let key = match keys::read_public(&self.key) {
-            Ok(key) => key,
-            Err(PublicKeyProblem::Content { source: manifest_schema::keys::KeyError::PrivateInstead, .. }) => {
-                keys::read_private(&self.key, &self.passphrase, &context.out)?.public()
-            }
-            Err(problem) => return Err(problem.into()),
+        let key = match &self.key {
+            KeySource::Kms(_) => public_half(context, &self.key, &self.passphrase)?,
+            KeySource::File(path) => match keys::read_public(path) {
+                Ok(key) => key,
+                Err(PublicKeyProblem::Content { source: manifest_schema::keys::KeyError::PrivateInstead, .. }) => {
+                    public_half(context, &self.key, &self.passphrase)?
+                }
+                Err(problem) => return Err(problem.into()),
+            },
         };
         if context.out.is_json() {
             context.out.json(&json!({ "id": key.id().to_string() }))?;

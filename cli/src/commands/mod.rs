@@ -17,6 +17,7 @@ mod manifest;
 mod publish;
 mod status;
 mod trust;
+mod whoami;
 
 use clap::Subcommand;
 
@@ -62,6 +63,8 @@ pub(crate) enum Command {
     Publish(publish::Args),
     /// Remove blobs that no build which is kept needs; without --delete, say what that would be.
     Gc(gc::Args),
+    /// Say who calls AWS from here, and which environments that fits.
+    Whoami(whoami::Args),
     /// Say what a reason code means and what to do about it.
     Explain(explain::Args),
     /// Print a completion script for a shell.
@@ -92,6 +95,7 @@ impl Command {
             Self::Image(command) => command.run(context),
             Self::Publish(arguments) => arguments.run(context),
             Self::Gc(arguments) => arguments.run(context),
+            Self::Whoami(arguments) => arguments.run(context),
             Self::Explain(arguments) => arguments.run(context),
             Self::Completions(arguments) => arguments.run(context),
         }

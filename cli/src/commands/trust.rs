@@ -10,8 +10,10 @@ use manifest_schema::statement::{self, Statement, Subject, subject};
 use manifest_schema::trust::{SignedPolicy, TrustPolicy, TrustedPolicy};
 use manifest_schema::{Code, Digest, Document as _};
 use serde_json::json;
+use signing::Signer;
 use store::Store;
 
+use crate::cloud::{self, Purpose};
 use crate::config::EnvironmentArgs;
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
@@ -129,26 +131,27 @@ pub(crate) struct Sign {
 impl Sign {
     fn run(self, context: &Context) -> Result<Exit, Failure> {
         let (bytes, policy) = read_policy(&self.policy)?;
-        let key = self.key.load(&context.out)?;
-        if policy.describe(&key.public()).is_none_or(|role| !role.starts_with("root")) {
-            context.out.warn("this key is not a root of the policy that it signs");
-        }
-        let signed = sign(&bytes, &policy, &key)?;
-        files::write(&self.output, &signed)?;
-        context.out.say(format!("signed version {} with {}", policy.version, key.public().id()));
-        Ok(Exit::Done)
+        context.block_on(async {
+            let key = self.key.load(context, || cloud::environment(context), &Purpose::default()).await?;
+            if policy.describe(&key.public()).is_none_or(|role| !role.starts_with("root")) {
+                context.out.warn("this key is not a root of the policy that it signs");
+            }
+            let signed = sign(&bytes, &policy, &key).await?;
+            files::write(&self.output, &signed)?;
+            context.out.say(format!("signed version {} with {}", policy.version, key.public().id()));
+            Ok(Exit::Done)
+        })
     }
 }
 
 /// A root's envelope about a policy's exact bytes.
-pub(crate) fn sign(
-    bytes: &[u8],
-    policy: &TrustPolicy,
-    key: &manifest_schema::keys::SecretKey,
-) -> Result<Vec<u8>, Failure> {
+///
+/// # Errors
+/// When the key can't sign.
+pub(crate) async fn sign(bytes: &[u8], policy: &TrustPolicy, key: &Signer) -> Result<Vec<u8>, Failure> {
     let subjects = vec![Subject::new(subject::TRUST_POLICY, Digest::of(bytes))];
     let said = statement::TrustPolicy { version: policy.version };
-    Ok(Statement::new(subjects, said).sign(key)?.envelope)
+    Ok(key.sign(&Statement::new(subjects, said)).await?.envelope)
 }
 
 fn read_policy(path: &std::path::Path) -> Result<(Vec<u8>, TrustPolicy), Failure> {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
-use manifest_schema::names::EnvironmentName;
+use manifest_schema::names::{EnvironmentName, ProjectName};
 use store::{Access, BucketRules, Location};
 
 use super::{EnvironmentConfig, FILE_NAME, Project};
@@ -23,8 +23,9 @@ pub(crate) struct EnvironmentArgs {
 }
 
 /// Where builds go.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Environment {
+    project: Option<ProjectName>,
     name: Option<EnvironmentName>,
     artifacts: Option<Location>,
     gateway: Option<String>,
@@ -58,6 +59,7 @@ impl Environment {
             Ok(env::get(variable)?.map(PathBuf::from).or(configured))
         };
         Ok(Self {
+            project: project.map(|project| project.config.project.clone()),
             name,
             artifacts: arguments.store.clone().or(found.artifacts),
             gateway: env::get(env::GATEWAY)?.or(found.gateway),
@@ -66,6 +68,21 @@ impl Environment {
             aws: found.aws,
             s3: rules(found.s3)?,
         })
+    }
+
+    /// None of those that the file has.
+    pub(crate) fn without_settings(project: Option<&Project>) -> Self {
+        Self { project: project.map(|project| project.config.project.clone()), ..Self::default() }
+    }
+
+    /// The project, if there is a file that says which.
+    pub(crate) fn project(&self) -> Option<&ProjectName> {
+        self.project.as_ref()
+    }
+
+    /// How AWS is reached.
+    pub(crate) fn aws(&self) -> &aws::Settings {
+        &self.aws
     }
 
     /// How the artifacts store is reached.

@@ -6,13 +6,13 @@ use change::approval::Ballot;
 use change::record::{ApprovalCopy, BuildJob, ChangeRequest, PlanInBrief};
 use change::{ChangeRecord, Opened, Tracker};
 use manifest_schema::job::Action;
-use manifest_schema::keys::SecretKey;
 use manifest_schema::plan::PlanSummary;
 use manifest_schema::statement::{self, Decision, Verified, subject};
 use manifest_schema::storage::AttestationKind;
 use manifest_schema::trust::TrustPolicy;
 use manifest_schema::{Digest, Document as _};
 use records::attestations;
+use signing::Signer;
 use store::{Creation, Store};
 
 use crate::build::named::NamedBuild;
@@ -120,7 +120,7 @@ pub(crate) struct Vote<'a> {
     /// What they want others to know.
     pub(crate) comment: Option<String>,
     /// Their key.
-    pub(crate) key: &'a SecretKey,
+    pub(crate) key: &'a Signer,
 }
 
 /// Signs a vote, publishes it, and notes it in the change.
@@ -145,7 +145,7 @@ pub(crate) async fn vote(
     let now = context.ambient.now();
     let Vote { decision, rollback, emergency, comment, key } = vote;
     let ballot = Ballot { about: change.about(), decision, rollback, emergency, comment };
-    let signed = ballot.sign(now, validity, key)?;
+    let signed = key.sign(&ballot.statement(now, validity)?).await?;
     let (Creation::Created | Creation::Exists) =
         attestations::add(&production.artifacts, change.request.manifest, AttestationKind::Approval, &signed.envelope)
             .await?;

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::time::{Duration, SystemTime};
 
 use manifest_schema::Digest;
-use manifest_schema::dsse;
+use manifest_schema::dsse::Unsigned;
 use manifest_schema::keys::SecretKey;
 use manifest_schema::storage::{AttestationKind, Key};
 use serde_json::{Value, json};
@@ -47,7 +47,8 @@ fn put_blob(world: &World, content: &str) -> Digest {
 /// Puts a review about a build into the store that says `predicate`.
 fn put_statement(world: &World, manifest: Digest, predicate: &Value) {
     let payload = json!({ "predicate": predicate }).to_string();
-    let envelope = dsse::sign(payload.as_bytes(), &SecretKey::from_seed(&Zeroizing::new([7; 32]))).unwrap();
+    let key = SecretKey::from_seed(&Zeroizing::new([7; 32]));
+    let envelope = Unsigned::new(payload.as_bytes().into()).unwrap().sign(&key).envelope;
     let (statement, digest) = (Digest::of(payload.as_bytes()), Digest::of(&envelope));
     let key = Key::Attestation { manifest, kind: AttestationKind::Review, statement, envelope: digest };
     world.write(&format!("store/{key}"), envelope);

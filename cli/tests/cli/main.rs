@@ -1,6 +1,7 @@
 //! What people and scripts see of `airlock`: the real binary, run in scratch repositories.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed helper is a failed test")]
 
+mod aws;
 mod diff;
 mod gc;
 mod help;

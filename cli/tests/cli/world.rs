@@ -56,6 +56,11 @@ impl World {
         self.run(&["publish", "build-manifest.json", "--envelope", "build.dsse.json", "--store", "store"])
     }
 
+    /// Lets all later runs find AWS, as the double plays it, and nothing else of AWS.
+    pub(crate) fn in_cloud(self, double: &aws_double::Double) -> Self {
+        double.environment().into_iter().fold(self, |world, (name, value)| world.with(name, &value))
+    }
+
     /// Sets a variable for all later runs.
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.to_owned(), value.to_owned()));

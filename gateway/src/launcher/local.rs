@@ -20,8 +20,28 @@ use tokio::process::{Child, Command};
 const WORKER: &str = "airlock-worker";
 /// Names a worker's program that is somewhere else.
 const WORKER_VARIABLE: &str = "AIRLOCK_WORKER";
-/// All of the environment that a worker gets. What decides anything is in its configuration file.
-const PASSED_ON: [&str; 6] = ["PATH", "HOME", "TMPDIR", "AIRLOCK_TERRAFORM", "AIRLOCK_LOG", "RUST_LOG"];
+/// All of the environment that a worker gets. What decides anything is in its configuration file. With what is AWS's, it
+/// reaches a key in KMS; Terraform gets none of it.
+const PASSED_ON: [&str; 18] = [
+    "PATH",
+    "HOME",
+    "TMPDIR",
+    "AIRLOCK_TERRAFORM",
+    "AIRLOCK_LOG",
+    "RUST_LOG",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_PROFILE",
+    "AWS_CONFIG_FILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_REGION",
+    "AWS_ENDPOINT_URL",
+    "AWS_CA_BUNDLE",
+    "AWS_EC2_METADATA_DISABLED",
+    "AWS_ROLE_ARN",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+];
 
 /// No worker could be started.
 #[derive(Debug, thiserror::Error)]

@@ -1,10 +1,11 @@
 //! One key is one job; a refusal stores nothing.
 
 use gateway::{Function, GatewayError};
+use manifest_schema::dsse::Unsigned;
 use manifest_schema::gateway::{LaunchResponse, Launched};
 use manifest_schema::job::{Action, Asked, JobOutcome, LaunchRequest, Phase};
 use manifest_schema::storage::AttestationKind;
-use manifest_schema::{Code, Digest, Document, dsse};
+use manifest_schema::{Code, Digest, Document};
 
 use crate::world::{ALICE, World, codes, key};
 
@@ -124,7 +125,7 @@ async fn approvals_that_cannot_all_be_read_refuse() {
     let world = World::new().await;
     let (_, request) = world.planned(1).await;
     for number in 0..256 {
-        let envelope = dsse::sign(number.to_string().as_bytes(), &key(ALICE)).unwrap();
+        let envelope = Unsigned::new(number.to_string().into()).unwrap().sign(&key(ALICE)).envelope;
         world.attest(AttestationKind::Approval, &envelope).await;
     }
     assert_eq!(codes(&world.refused(&request).await), [Code::ApprovalUnreadable]);

@@ -1,7 +1,7 @@
 //! Only the launch function takes trust policies over, only along an unbroken chain, and never back.
 
 use manifest_schema::Code;
-use manifest_schema::dsse;
+use manifest_schema::dsse::Unsigned;
 use manifest_schema::storage::Key;
 use manifest_schema::trust::{TrustPolicy, TrustedPolicy};
 use records::trust;
@@ -100,7 +100,7 @@ async fn an_expired_version_may_be_a_link_but_not_the_last() {
 async fn envelopes_by_others_than_the_roots_stay_outside() {
     let world = World::new().await;
     for number in 0..20 {
-        let junk = dsse::sign(format!("{number}").as_bytes(), &key(ALICE)).unwrap();
+        let junk = Unsigned::new(format!("{number}").into()).unwrap().sign(&key(ALICE)).envelope;
         let junk = [junk, vec![b' '; 60_000]].concat();
         let envelope = Key::TrustEnvelope(1, manifest_schema::Digest::of(&junk));
         assert_eq!(world.sides.artifacts.create(&envelope, &junk).await.unwrap(), Creation::Created);

@@ -10,8 +10,12 @@ use crate::keys::tests::key;
 
 const PAYLOAD: &[u8] = br#"{"_type":"https://in-toto.io/Statement/v1"}"#;
 
+fn sign(payload: &[u8], key: &SecretKey) -> Vec<u8> {
+    Unsigned::new(payload.to_vec()).unwrap().sign(key).envelope
+}
+
 fn envelope() -> Value {
-    serde_json::from_slice(&sign(PAYLOAD, &key(1)).unwrap()).unwrap()
+    serde_json::from_slice(&sign(PAYLOAD, &key(1))).unwrap()
 }
 
 fn check(envelope: &Value) -> Result<VerifiedPayload, EnvelopeError> {
@@ -210,7 +214,7 @@ fn what_is_no_envelope_is_an_error() {
         assert!(matches!(verify(bytes.as_bytes(), &keys), Err(EnvelopeError::Malformed(_))), "{bytes:?}");
     }
     assert!(verify(b"\xff\xfe", &keys).is_err());
-    let text = String::from_utf8(sign(PAYLOAD, &key(1)).unwrap()).unwrap();
+    let text = String::from_utf8(sign(PAYLOAD, &key(1))).unwrap();
     let twice = text.replacen("\"payload\":", "\"payload\": \"e30=\", \"payload\":", 1);
     assert!(
         matches!(verify(twice.as_bytes(), &keys), Err(EnvelopeError::Malformed(_))),
@@ -227,7 +231,7 @@ fn what_is_no_envelope_is_an_error() {
 /// Threat model, row 9: a torn file is an error at every length.
 #[test]
 fn an_envelope_cut_at_any_byte_is_an_error() {
-    let bytes = sign(PAYLOAD, &key(1)).unwrap();
+    let bytes = sign(PAYLOAD, &key(1));
     let keys = [key(1).public()];
     let end = bytes.iter().rposition(|byte| *byte == b'}').unwrap();
     for length in 0..=end {
@@ -240,7 +244,7 @@ fn an_envelope_cut_at_any_byte_is_an_error() {
 #[test]
 fn two_keys_in_one_envelope_are_two_signers_in_any_order() {
     let mut both = envelope();
-    let second: Value = serde_json::from_slice(&sign(PAYLOAD, &key(2)).unwrap()).unwrap();
+    let second: Value = serde_json::from_slice(&sign(PAYLOAD, &key(2))).unwrap();
     both["signatures"].as_array_mut().unwrap().insert(0, second["signatures"][0].clone());
     assert_eq!(check(&both).unwrap().signers(), [key(2).public(), key(1).public()]);
     let twice = [key(1).public(), key(1).public()];
@@ -252,8 +256,31 @@ fn two_keys_in_one_envelope_are_two_signers_in_any_order() {
 #[test]
 fn what_a_kms_could_not_sign_is_not_signed() {
     let head = pae(PAYLOAD_TYPE, &[b' '; 4000]).len() - 4000;
-    assert!(sign(&vec![b' '; MAX_PAE - head], &key(1)).is_ok());
-    assert_eq!(sign(&vec![b' '; MAX_PAE - head + 1], &key(1)), Err(TooLongToSign(MAX_PAE + 1)));
+    assert!(Unsigned::new(vec![b' '; MAX_PAE - head]).is_ok());
+    assert_eq!(Unsigned::new(vec![b' '; MAX_PAE - head + 1]).err(), Some(TooLongToSign(MAX_PAE + 1)));
+}
+
+/// A signer elsewhere is believed as little as anybody: what it sends back is checked before there is an envelope.
+#[test]
+fn only_the_signature_that_was_asked_for_seals() {
+    let unsigned = || Unsigned::new(PAYLOAD.to_vec()).unwrap();
+    let message = unsigned().message().to_vec();
+    let sealed = unsigned().seal(&key(1).public(), &key(1).sign(&message)).unwrap();
+    assert_eq!(sealed.envelope, sign(PAYLOAD, &key(1)));
+    assert_eq!(sealed.statement, Digest::of(PAYLOAD));
+    let own = key(1).sign(&message);
+    for (case, signature) in [
+        ("another key's", key(2).sign(&message).to_vec()),
+        ("of the payload alone", key(1).sign(PAYLOAD).to_vec()),
+        ("of the message's digest", key(1).sign(Digest::of(&message).as_bytes()).to_vec()),
+        ("empty", Vec::new()),
+        ("cut", own[..63].to_vec()),
+        ("longer", [&own[..], &[0]].concat()),
+        ("altered", [&[own[0] ^ 1], &own[1..]].concat()),
+    ] {
+        let refused = unsigned().seal(&key(1).public(), &signature).map(|_| ());
+        assert_eq!(refused, Err(WrongSignature(key(1).public().id())), "{case}");
+    }
 }
 
 #[test]
@@ -268,7 +295,7 @@ fn claims_are_shown_without_what_a_terminal_would_obey() {
 proptest! {
     #[test]
     fn any_payload_that_fits_comes_back_byte_for_byte(payload in prop::collection::vec(any::<u8>(), 0..4000)) {
-        let envelope = sign(&payload, &key(1)).unwrap();
+        let envelope = sign(&payload, &key(1));
         let verified = verify(&envelope, &[key(2).public(), key(1).public()]).unwrap();
         prop_assert_eq!(verified.bytes(), payload);
         prop_assert!(verify(&envelope, &[key(2).public()]).is_err());
@@ -277,7 +304,7 @@ proptest! {
     /// Every byte of an envelope is covered: changing one gives an error, or the same payload by the same signer.
     #[test]
     fn no_changed_byte_changes_what_is_believed(at in any::<prop::sample::Index>(), byte in any::<u8>()) {
-        let mut envelope = sign(PAYLOAD, &key(1)).unwrap();
+        let mut envelope = sign(PAYLOAD, &key(1));
         let at = at.index(envelope.len());
         envelope[at] = byte;
         if let Ok(verified) = verify(&envelope, &[key(1).public()]) {
@@ -295,7 +322,7 @@ proptest! {
 /// What is around the payload isn't signed: whoever passes an envelope on can fill it up to the limit.
 #[test]
 fn a_padded_envelope_is_reduced_to_what_was_signed() {
-    let genuine = sign(b"{}", &key(1)).unwrap();
+    let genuine = sign(b"{}", &key(1));
     let mut padded: serde_json::Value = serde_json::from_slice(&genuine).unwrap();
     padded["unsigned"] = "x".repeat(40_000).into();
     padded["signatures"][0]["keyid"] = "y".repeat(10_000).into();

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::build::make;
 use crate::build::named::NamedBuild;
+use crate::cloud::{self, Purpose};
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
 use crate::files;
@@ -26,12 +27,15 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) fn run(self, context: &Context) -> Result<Exit, Failure> {
         let build = NamedBuild::read(&self.manifest)?;
-        let key = self.key.load(&context.out)?;
         let built_at = context.ambient.now().whole_seconds();
-        let signed = make::sign(&build, &key, built_at)?;
+        let purpose = Purpose { build: Some(build.manifest.build.number()), change: None };
+        let (signer, signed) = context.block_on(async {
+            let key = self.key.load(context, || cloud::environment(context), &purpose).await?;
+            Ok((key.public().id(), make::sign(&build, &key, built_at).await?))
+        })?;
         files::write(&self.output, &signed.envelope)?;
         let (number, project) = (build.manifest.build.number(), &build.manifest.project);
-        let (path, signer) = (self.output.display(), key.public().id());
+        let path = self.output.display();
         context.out.say(format!("wrote {path}: build {number} of {project}, signed by {signer}"));
         if context.out.is_json() {
             let (manifest, statement) = (build.digest, signed.statement);

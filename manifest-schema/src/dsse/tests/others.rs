@@ -15,7 +15,7 @@ fn their_signer(seed: u8) -> Ed25519Signer {
 
 #[test]
 fn an_independent_implementation_takes_our_envelopes() {
-    let ours = ::dsse::Envelope::from_json(&sign(PAYLOAD, &key(1)).unwrap()).unwrap();
+    let ours = ::dsse::Envelope::from_json(&sign(PAYLOAD, &key(1))).unwrap();
     let verifier = |seed: u8| Ed25519Verifier::from_bytes(key(seed).public().as_bytes()).unwrap();
     let verified = ::dsse::verify(&ours, &[&verifier(1)], 1).unwrap();
     assert_eq!((verified.payload.as_slice(), verified.payload_type.as_str()), (PAYLOAD, PAYLOAD_TYPE));

@@ -3,7 +3,7 @@
 use super::world::{World, public, record, seed};
 use super::*;
 use crate::deployment::StepOutcome;
-use crate::dsse;
+use crate::dsse::{self, Unsigned};
 use crate::keys::tests::key;
 use crate::manifest::tests::report;
 use crate::manifest::{BlobRef, Evidence};
@@ -51,7 +51,7 @@ fn signed_report(world: &mut World, name: &str, by: u8, digests: &str) {
         r#"{{"_type":"https://in-toto.io/Statement/v1","subject":[{{"name":"x","digest":{digests}}}],
             "predicateType":"https://example.org/scan/v1","predicate":{{}}}}"#
     );
-    let envelope = dsse::sign(payload.as_bytes(), &key(by)).unwrap();
+    let envelope = Unsigned::new(payload.into()).unwrap().sign(&key(by)).envelope;
     let BlobRef { digest, size } = BlobRef::of(&envelope);
     let media_type = dsse::MEDIA_TYPE.to_owned();
     world.manifest.evidence = vec![Evidence { digest, size, media_type, kind: "sast".into(), ..report(name, "") }];
@@ -71,7 +71,7 @@ fn a_signed_report_that_is_no_statement_proves_nothing() {
         (format!(r#"{{{about}}}"#), false),
         ("[]".to_owned(), false),
     ] {
-        let envelope = dsse::sign(payload.as_bytes(), &key(seed::SCANNER)).unwrap();
+        let envelope = Unsigned::new(payload.as_bytes().into()).unwrap().sign(&key(seed::SCANNER)).envelope;
         let BlobRef { digest, size } = BlobRef::of(&envelope);
         let media_type = dsse::MEDIA_TYPE.to_owned();
         world.manifest.evidence = vec![Evidence { digest, size, media_type, ..report("sast", "") }];

@@ -1,0 +1,126 @@
+//! Production in AWS, as far as it is there: keys in KMS, and an account that only STS can name.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed helper is a failed test")]
+
+use std::path::Path;
+
+use aws_double::{Double, Failure, KeyState};
+use flows::Scratch;
+use serde_json::{Value, json};
+
+/// A set-up whose programs find the double, and nothing else of AWS.
+fn in_cloud(double: &Double) -> Scratch {
+    let mut scratch = Scratch::new();
+    for (name, value) in double.environment() {
+        scratch.set(name, value);
+    }
+    scratch
+}
+
+fn set(scratch: &Scratch, path: &Path, field: &str, value: Value) {
+    let mut config = scratch.read(path);
+    config[field] = value;
+    std::fs::write(path, config.to_string()).unwrap();
+}
+
+/// Makes a key in KMS for each role and lets the policy name it instead of the file.
+fn move_keys(scratch: &Scratch, double: &Double) {
+    let names = ["builder", "planner", "deployer", "approver"];
+    let public = |key: &str| scratch.ok(&["key", "public", "--ssh", key]).stdout.trim().to_owned();
+    let moved = (1..).zip(names).map(|(seed, name)| {
+        double.key(name, seed, KeyState::Enabled);
+        (public(&format!(".airlock/keys/{name}.pem")), public(&format!("awskms:///alias/{name}")))
+    });
+    let moved: Vec<_> = moved.collect();
+    scratch.next_policy(|policy| {
+        let text = moved.iter().fold(policy.to_string(), |text, (old, new)| text.replace(old, new));
+        *policy = serde_json::from_str(&text).unwrap();
+    });
+    for role in ["planner", "deployer"] {
+        let path = scratch.production(&format!("config/{role}.json"));
+        set(scratch, &path, "key", format!("awskms:///alias/{role}").into());
+    }
+}
+
+const DEPLOY: [&str; 5] =
+    ["deploy", "--builder-key", "awskms:///alias/builder", "--approve-with", "awskms:///alias/approver"];
+
+#[test]
+fn keys_in_kms_sign_the_whole_way() {
+    let double = Double::start();
+    let scratch = in_cloud(&double);
+    move_keys(&scratch, &double);
+    scratch.ok(&DEPLOY);
+    scratch.ok(&["audit", "verify"]);
+    let signed: Vec<_> = double.calls_of("kms:Sign").into_iter().map(|call| call.parameters["KeyId"].clone()).collect();
+    let numbers: Vec<_> = signed.iter().map(|arn| arn.chars().last().unwrap()).collect();
+    assert_eq!(numbers, ['1', '2', '4', '3'], "builder, planner, approver, deployer, once each");
+    scratch.ok(&["doctor"]);
+}
+
+/// Nothing is begun whose end nobody would believe.
+#[test]
+fn a_worker_whose_key_the_policy_does_not_name_does_nothing() {
+    let double = Double::start();
+    let scratch = in_cloud(&double);
+    move_keys(&scratch, &double);
+    double.key("other", 9, KeyState::Enabled);
+    set(&scratch, &scratch.production("config/planner.json"), "key", "awskms:///alias/other".into());
+    let ran = scratch.airlock(&DEPLOY).exits(5);
+    assert!(ran.all().contains("which is no planner of trust policy version 2"), "{}", ran.all());
+    assert_eq!(double.calls_of("kms:Sign").len(), 1, "only the builder signed");
+}
+
+/// Threat 4, gate 3: the account is the one that STS names, and nothing is decided when it doesn't.
+#[test]
+fn threat_4_the_account_and_region_are_what_sts_says() {
+    let double = Double::start();
+    let mut scratch = in_cloud(&double);
+    let manifest = scratch.publish();
+    let stands_for = |scratch: &Scratch, account: &str| {
+        scratch.next_policy(|policy| {
+            policy["environments"]["production"]["account"] = account.into();
+            policy["environments"]["production"]["region"] = "eu-central-1".into();
+        });
+    };
+    let (gateway, planner) = (scratch.production("config/gateway.json"), scratch.production("config/planner.json"));
+    for path in [&gateway, &planner] {
+        set(&scratch, path, "place", "aws".into());
+    }
+    let launch = |attempt: &str, scratch: &Scratch| {
+        scratch.airlock(&["launch-deploy-job", &manifest, "--action", "plan", "--follow", "--idempotency-key", attempt])
+    };
+    stands_for(&scratch, "222222222222");
+    launch("a", &scratch).exits(3).explains(&["environment.mismatch"]);
+    stands_for(&scratch, "111111111111");
+    launch("b", &scratch).exits(0);
+
+    scratch.set("AWS_REGION", "us-east-1");
+    launch("c", &scratch).exits(3).explains(&["environment.mismatch"]);
+    scratch.set("AWS_REGION", "eu-central-1");
+
+    let jobs = scratch.jobs("plan").len();
+    let denied = || Failure::Error { status: 403, code: "AccessDenied", message: "explicit deny" };
+    double.fail("sts:GetCallerIdentity", denied());
+    let ran = launch("d", &scratch).exits(1);
+    assert!(ran.all().contains("sts:GetCallerIdentity on * failed: AccessDenied"), "{}", ran.all());
+    assert_eq!(scratch.jobs("plan").len(), jobs, "nothing is stored when it can't be told where this is");
+
+    // The gateway is answered, its worker isn't.
+    double.fail("sts:GetCallerIdentity", Failure::None);
+    double.fail("sts:GetCallerIdentity", denied());
+    let ran = launch("e", &scratch).exits(5);
+    assert!(ran.all().contains("can't tell which AWS account this is"), "{}", ran.all());
+
+    // A worker that stands elsewhere than its gateway believes nobody but STS.
+    set(&scratch, &planner, "place", json!({ "account": "local", "region": "local" }));
+    launch("f", &scratch).exits(3).explains(&["environment.mismatch"]);
+}
+
+#[test]
+fn a_configuration_cannot_claim_an_account() {
+    let scratch = Scratch::new();
+    let gateway = scratch.production("config/gateway.json");
+    set(&scratch, &gateway, "place", json!({ "account": "111111111111", "region": "eu-central-1" }));
+    let ran = scratch.airlock(&["deployed"]).exits(1);
+    assert!(ran.all().contains("AWS says which account this is"), "{}", ran.all());
+}

@@ -151,7 +151,7 @@ codes! {
         => "Publish the build again.",
     BlobMismatch = "blob.mismatch":
         "A blob's bytes don't have the digest and size that the manifest names."
-        => "The artifacts store was damaged or tampered with: find out how, remove the blob, publish the build again.",
+        => "The artifacts store was damaged or tampered with: find out how, then run `airlock publish --repair` where it was built.",
     ArtifactMissing = "artifact.missing":
         "An artifact or report of the build is not in the directory that was compared with the manifest."
         => "Build it there, or name another directory; its airlock.toml says where each artifact is.",

@@ -146,11 +146,13 @@ fn a_publisher_survives_or_fails_cleanly() {
         }
 
         // Wherever it stops, nothing shows that isn't whole, and the next run makes it whole.
-        let place = location(&server.bucket(), "");
+        let bucket = server.bucket();
+        let place = location(&bucket, "whole");
         proxy.plan(|_| Fault::None);
         let _ = publish(&place, &proxy.endpoint()).await.unwrap();
         for stop in 0..proxy.seen().len() {
-            let place = location(&server.bucket(), "");
+            // Places of one bucket: this server sets disk aside for each bucket.
+            let place = location(&bucket, &format!("stop-{stop}"));
             proxy.plan(move |seen| if seen.number < stop { Fault::None } else { Fault::Status(403, "AccessDenied") });
             assert!(publish(&place, &proxy.endpoint()).await.is_err(), "stopped at request {stop}");
             assert_sound(&place, &server.endpoint()).await;

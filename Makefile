@@ -40,7 +40,7 @@ demo-tools:
 .PHONY: test
 test: test-tools ## Run every test
 	$(CARGO) build --workspace --bins --locked
-	$(CARGO) nextest run --workspace --locked
+	$(CARGO) nextest run --workspace --locked --no-fail-fast
 	$(CARGO) test --doc --workspace --locked
 
 .PHONY: test-tools

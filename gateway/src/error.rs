@@ -1,3 +1,5 @@
+//! Why the gateway can't answer; a refusal is an answer.
+
 use manifest_schema::DocumentError;
 use manifest_schema::job::JobId;
 use records::RecordError;

@@ -1,3 +1,5 @@
+//! Records that can't be read or written, and whether trying again helps.
+
 use manifest_schema::DocumentError;
 use manifest_schema::job::{FoldError, JobId};
 use store::StoreError;

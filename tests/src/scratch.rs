@@ -204,7 +204,7 @@ impl Drop for Scratch {
     }
 }
 
-#[allow(clippy::print_stderr, reason = "for whoever looks for why a test failed")]
+#[expect(clippy::print_stderr, reason = "for whoever looks for why a test failed")]
 fn eprintln_kept(path: &Path) {
     eprintln!("kept {}", path.display());
 }

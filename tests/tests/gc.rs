@@ -11,8 +11,11 @@ use manifest_schema::manifest::BuildManifest;
 use manifest_schema::{Digest, Document as _};
 
 /// Checks every published build: its manifest is there only with all of its blobs, and each is what its name says.
-/// Returns the builds that are whole.
+/// Returns the builds that are whole. Looks while no collector removes, as publishers do: of a build that is being
+/// removed, the manifest could be read before it goes, and the blobs looked for after.
 fn expect_whole_or_gone(scratch: &Scratch) -> BTreeSet<String> {
+    let no_collector = fs::File::open(scratch.artifacts("airlock-blobs-lock")).unwrap();
+    no_collector.lock_shared().unwrap();
     let blob = |digest: Digest| fs::read(scratch.artifacts("blobs/sha256").join(digest.hex()));
     let mut whole = BTreeSet::new();
     for entry in fs::read_dir(scratch.artifacts("builds/hello")).unwrap() {

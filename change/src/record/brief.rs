@@ -1,3 +1,5 @@
+//! What a plan would do, as short as a ticket wants it.
+
 use manifest_schema::names::ServiceName;
 use manifest_schema::plan::{Finding, PlanSummary, ResourceAction, TerraformChanges};
 use schemars::JsonSchema;

@@ -1,3 +1,5 @@
+//! What is written down about a job: numbered events, each with the hash of the one before.
+
 use std::fmt;
 
 use schemars::JsonSchema;

@@ -1,3 +1,5 @@
+//! What a deploy job is asked for with, and the key by which the same request finds the same job.
+
 use std::fmt;
 
 use schemars::JsonSchema;

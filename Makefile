@@ -10,7 +10,9 @@ export AIRLOCK_TERRAFORM
 # Every shell script of ours, whatever it is called.
 SCRIPTS = $(shell git ls-files '*.sh' .ci/run examples/hello/server)
 
-# How long `make soak` repeats the tests, and how many cases each property test tries every time.
+# How many times as many kills `make soak` tries; how long it repeats all tests; how many cases each property test tries
+# every time.
+SOAK_SEEDS ?= 20
 SOAK_DURATION ?= 30m
 SOAK_CASES ?= 4096
 
@@ -25,7 +27,7 @@ help: ## List the targets
 
 .PHONY: build
 build: ## Build the release binaries
-	$(CARGO) build --release --locked
+	$(CARGO) build --release --locked --bins
 
 .PHONY: demo
 demo: demo-tools build ## Take an example service through the whole pipeline, on this machine only
@@ -91,9 +93,21 @@ bench: demo-tools build ## Measure start-up, first event and overhead over Terra
 	AIRLOCK_BIN="$(TARGET)/release" sh bench/pipeline.sh
 	AIRLOCK_BIN="$(TARGET)/release" sh bench/artifacts.sh
 
+.PHONY: bench-s3
+bench-s3: test-tools build ## Measure publishing to S3 and fetching from it, beside s5cmd, rclone and the AWS CLI
+	@# Debian's names are those of the programs.
+	@for tool in rclone time; do \
+	  command -v $$tool >/dev/null || { \
+	    [ "$$(id -u)" -eq 0 ] && command -v apt-get >/dev/null && apt-get install -qq -y $$tool >/dev/null 2>&1; } \
+	  || { echo "make $@: $$tool is missing: install the package $$tool" >&2; exit 1; }; \
+	done
+	AIRLOCK_BIN="$(TARGET)/release" AIRLOCK_TOOLS="$(TARGET)/tools" sh bench/s3.sh
+
 .PHONY: soak
-soak: test-tools ## Repeat all tests for SOAK_DURATION (30m), with SOAK_CASES (4096) cases per property
+soak: test-tools ## Kill at SOAK_SEEDS (20) times as many moments, then repeat all tests for SOAK_DURATION (30m)
 	$(CARGO) build --workspace --bins --locked
+	@# 20 seeds are 400 publishers into S3 and 20 deploys each of which is killed somewhere.
+	SOAK=$(SOAK_SEEDS) $(CARGO) nextest run -p flows --locked --no-fail-fast -E 'binary(killed) or binary(s3_killed)'
 	PROPTEST_CASES=$(SOAK_CASES) $(CARGO) nextest run --workspace --locked --stress-duration $(SOAK_DURATION)
 
 .PHONY: clean

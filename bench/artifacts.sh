@@ -11,26 +11,17 @@
 # Needs Linux, GNU date, git, openssl, and 6 GiB of disk in TMPDIR. Inputs are made here. Prints; asserts nothing.
 set -eu
 
-here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
-bin=$(CDPATH='' cd -- "${AIRLOCK_BIN:-$here/../target/release}" && pwd)
 runs=${RUNS:-5}
+# shellcheck source=bench/common.sh
+. "$(dirname -- "$0")/common.sh"
 cores=$(getconf _NPROCESSORS_ONLN)
-PATH=$bin:$PATH
-export PATH
-unset AIRLOCK_CONFIG AIRLOCK_ENVIRONMENT AIRLOCK_FORMAT AIRLOCK_KEY BUILD_NUMBER GITHUB_ACTIONS GITLAB_CI JENKINS_URL
-unset AIRLOCK_ARTIFACTS AIRLOCK_CHANGES AIRLOCK_GATEWAY AIRLOCK_PRODUCTION AIRLOCK_PASSPHRASE
-
-scratch=$(mktemp -d "${TMPDIR:-/tmp}/airlock-bench.XXXXXX")
-trap 'rm -rf "$scratch"' EXIT
-mkdir "$scratch/times"
 cd "$scratch"
 # timed NAME COMMAND…: adds the microseconds that a command took to what NAME has taken so far.
 timed() {
   name=$1; shift
-  begin=$(date +%s%N); "$@" >/dev/null 2>&1; end=$(date +%s%N)
+  begin=$(now); "$@" >/dev/null 2>&1; end=$(now)
   echo $(((end - begin) / 1000)) >>"times/$name"
 }
-median() { sort -n "times/$1" | awk '{ v[NR] = $1 } END { print (NR % 2) ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'; }
 ms() { awk -v us="$(median "$1")" 'BEGIN { printf "%.1f ms", us / 1000 }'; }
 # peak COMMAND…: the most memory that a command held, in MiB, looked at while it runs.
 peak() {
@@ -43,18 +34,9 @@ peak() {
   wait $!
   awk -v kib="$most" 'BEGIN { printf "%.1f MiB", kib / 1024 }'
 }
-# project NAME PATH: a repository whose only artifact is the directory PATH.
-project() {
-  git init -q -b main "$1"
-  printf 'project = "bench"\n[artifacts.bench]\nkind = "directory"\npath = "%s"\n' "$2" >"$1/airlock.toml"
-  (cd "$1" && git add airlock.toml && git -c user.name=bench -c user.email=bench@example.com \
-    -c commit.gpgsign=false commit -q -m bench)
-}
-build() { airlock --quiet -C "$1" manifest build --build-number "$2" --output "$3"; }
-
 echo "artifacts, $cores cores, medians of $runs runs"
 
-project large files
+project large directory files
 mkdir large/files
 i=0
 while [ $i -lt "$cores" ]; do
@@ -74,24 +56,23 @@ awk -v us="$(median large)" -v openssl="$(median openssl)" -v n="$cores" 'BEGIN 
   printf "  hashing    %.0f MB/s, %.0f %% of openssl (%.0f MB/s)\n", rate / 1e6, 100 * rate / openssl, openssl / 1e6 }'
 rm -rf large
 
-project huge files
+project huge directory files
 mkdir huge/files
 truncate -s 4G huge/files/image
 airlock --quiet key generate builder >/dev/null
-sign="airlock --quiet manifest sign --key builder.pem"
 printf '  memory     build %s' "$(peak airlock --quiet -C huge manifest build --build-number 1 --output m.json)"
-$sign huge/m.json --output huge/m.dsse.json >/dev/null
+sign huge/m.json huge/m.dsse.json
 printf ', publish %s' "$(peak airlock --quiet -C huge publish m.json --envelope m.dsse.json --store store)"
 printf ', verify %s\n' "$(peak airlock --quiet manifest verify huge/m.json --envelope huge/m.dsse.json \
   --key builder.pub.pem --artifacts huge)"
 rm -rf huge
 
-project many files
+project many directory files
 mkdir many/files
 awk 'BEGIN { for (d = 0; d < 500; d++) { system("mkdir many/files/" d)
   for (f = 0; f < 200; f++) { file = "many/files/" d "/" f; print "file " f " of directory " d >file; close(file) } } }'
 build many 1 one.json >/dev/null
-$sign many/one.json --output many/one.dsse.json >/dev/null
+sign many/one.json many/one.dsse.json
 echo changed >many/files/0/0
 build many 2 two.json >/dev/null
 i=0

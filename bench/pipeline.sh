@@ -7,21 +7,12 @@
 # Needs GNU date, git, and terraform or tofu. Prints; asserts nothing.
 set -eu
 
-here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
-bin=$(CDPATH='' cd -- "${AIRLOCK_BIN:-$here/../target/release}" && pwd)
 runs=${RUNS:-15}
-PATH=$bin:$PATH
-export PATH
-unset AIRLOCK_CONFIG AIRLOCK_ENVIRONMENT AIRLOCK_FORMAT AIRLOCK_KEY BUILD_NUMBER GITHUB_ACTIONS GITLAB_CI JENKINS_URL
-unset AIRLOCK_ARTIFACTS AIRLOCK_CHANGES AIRLOCK_GATEWAY AIRLOCK_PRODUCTION AIRLOCK_PASSPHRASE
-
-scratch=$(mktemp -d "${TMPDIR:-/tmp}/airlock-bench.XXXXXX")
-trap 'rm -rf "$scratch"' EXIT
-now() { date +%s%N; }
-# median FILE: of microseconds, one a line, printed as milliseconds with the smallest and the largest.
-median() {
-  sort -n "$1" | awk '{ v[NR] = $1 } END { m = (NR % 2) ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2
-    printf "%8.1f ms   (%.1f to %.1f, %d runs)\n", m / 1000, v[1] / 1000, v[NR] / 1000, NR }'
+# shellcheck source=bench/common.sh
+. "$(dirname -- "$0")/common.sh"
+# told NAME: a line of the result, in milliseconds.
+told() {
+  of "$1" | awk '{ printf "%8.1f ms   (%.1f to %.1f, %d runs)\n", $1 / 1000, $2 / 1000, $3 / 1000, $4 }'
 }
 
 # Terraform with a clock: says how long each run took.
@@ -51,7 +42,7 @@ i=0
 while [ $i -lt "$runs" ]; do
   i=$((i + 1))
   begin=$(now); airlock --version >/dev/null; end=$(now)
-  echo $(((end - begin) / 1000)) >>"$scratch/start"
+  echo $(((end - begin) / 1000)) >>"$scratch/times/start"
 
   sed -i "s/greeting = \"[0-9]*\"/greeting = \"$i\"/" airlock.toml
   git commit -q -a -m "$i"
@@ -66,17 +57,17 @@ while [ $i -lt "$runs" ]; do
   begin=$(now); airlock --quiet launch-deploy-job build.json --action apply --change "$change" --follow >/dev/null; end=$(now)
   spent=$((spent + (end - begin) / 1000))
   own=$(awk '{ s += $1 } END { print s }' "$scratch/terraform.times")
-  echo $((spent - own)) >>"$scratch/overhead"
-  echo "$own" >>"$scratch/own"
+  echo $((spent - own)) >>"$scratch/times/overhead"
+  echo "$own" >>"$scratch/times/own"
   # The two first events of the plan job, to the millisecond.
   events=.airlock/production/jobs/$job/events
   at() { date -d "$(sed -n 's/.*"at": "\(.*\)".*/\1/p' "$1")" +%s%N; }
   begin=$(at "$events/000001.json")
   began=$(grep -l '"began"' "$events"/*.json | head -n 1)
-  echo $((($(at "$began") - begin) / 1000)) >>"$scratch/first"
+  echo $((($(at "$began") - begin) / 1000)) >>"$scratch/times/first"
 done
 
-printf 'airlock --version            '; median "$scratch/start"
-printf 'launch to first worker event '; median "$scratch/first"
-printf 'plan + apply over Terraform  '; median "$scratch/overhead"
-printf 'Terraform itself             '; median "$scratch/own"
+printf 'airlock --version            '; told start
+printf 'launch to first worker event '; told first
+printf 'plan + apply over Terraform  '; told overhead
+printf 'Terraform itself             '; told own

@@ -15,14 +15,15 @@ use tokio::task::JoinHandle;
 
 use super::Bucket;
 use super::call::{is_missing, is_refused};
+use super::window::Room;
 use crate::error::StoreError;
 use crate::object::Version;
 use crate::work::joined;
 
 /// Bytes asked for in one request.
-const RANGE: u64 = 4 << 20;
-/// Ranges on their way at once. With what is being hashed they bound the memory of one download.
-const AHEAD: usize = 5;
+const RANGE: u64 = 8 << 20;
+/// Ranges of one download on their way at once, if there is room in the store's window.
+const AHEAD: usize = 3;
 /// How often a range is asked for whose answer breaks off.
 const READS: u32 = 5;
 
@@ -37,16 +38,20 @@ struct Seen {
 /// One answer's bytes, in the pieces in which they came.
 type Pieces = Vec<Bytes>;
 
+/// A range that is here, with the room that it takes until it is written.
+type Held = (Pieces, Room);
+
 impl Bucket {
     pub(crate) async fn read_blob<W>(&self, blob: BlobRef, sink: W) -> Result<W, StoreError>
     where
         W: Write + Send + 'static,
     {
         let first = 0..blob.size.min(RANGE);
+        let room = self.0.window.room(first.end).await;
         let (seen, pieces) = self.clone().range(blob, first.clone(), None).await?;
         let (pass, passed) = mpsc::channel(1);
         let writing = tokio::task::spawn_blocking(self.checked(blob, sink, passed));
-        let sent = self.pass_on(blob, &seen, first.end, pieces, pass).await;
+        let sent = self.pass_on(blob, &seen, first.end, (pieces, room), pass).await;
         // What the sink or the digest says comes first: it is why nothing more could be passed on.
         let written = joined(self.shown(), writing).await;
         match (sent, written) {
@@ -62,27 +67,37 @@ impl Bucket {
         blob: BlobRef,
         seen: &Seen,
         mut next: u64,
-        first: Pieces,
-        pass: mpsc::Sender<Pieces>,
+        first: Held,
+        pass: mpsc::Sender<Held>,
     ) -> Result<(), StoreError> {
         let mut ahead = Ahead::default();
-        let mut pieces = Some(first);
+        let mut held = Some(first);
         loop {
             while ahead.0.len() < AHEAD && next < blob.size {
                 let range = next..blob.size.min(next + RANGE);
+                let size = range.end - range.start;
+                // Nobody waits for room who could go on without: of the ranges that are on their way, none has to.
+                let room = if ahead.0.is_empty() && held.is_none() {
+                    self.0.window.room(size).await
+                } else {
+                    let Some(room) = self.0.window.room_now(size) else { break };
+                    room
+                };
                 next = range.end;
-                ahead.0.push_back(tokio::spawn(self.clone().range(blob, range, Some(seen.clone()))));
+                let arriving = self.clone().range(blob, range, Some(seen.clone()));
+                ahead.0.push_back(tokio::spawn(async move { Ok((arriving.await?.1, room)) }));
             }
-            if let Some(pieces) = pieces.take()
-                && pass.send(pieces).await.is_err()
-            {
-                // The writer ended early; what it says tells why.
-                return Ok(());
+            if let Some(held) = held.take() {
+                if pass.send(held).await.is_err() {
+                    // The writer ended early; what it says tells why.
+                    return Ok(());
+                }
+                continue;
             }
             let Some(front) = ahead.0.front_mut() else { return Ok(()) };
             let arrived = front.await;
             ahead.0.pop_front();
-            pieces = Some(arrived.map_err(|error| self.broken(&Key::Blob(blob.digest).to_string(), error))??.1);
+            held = Some(arrived.map_err(|error| self.broken(&Key::Blob(blob.digest).to_string(), error))??);
         }
     }
 
@@ -91,13 +106,13 @@ impl Bucket {
         &self,
         blob: BlobRef,
         mut sink: W,
-        mut passed: mpsc::Receiver<Pieces>,
+        mut passed: mpsc::Receiver<Held>,
     ) -> impl FnOnce() -> Result<W, StoreError> + use<W> {
         let this = self.clone();
         move || {
             let failed = |source| StoreError::SinkFailed { digest: blob.digest, source };
             let mut hasher = Hasher::default();
-            while let Some(pieces) = passed.blocking_recv() {
+            while let Some((pieces, _room)) = passed.blocking_recv() {
                 for piece in pieces {
                     hasher.update(&piece);
                     sink.write_all(&piece).map_err(failed)?;
@@ -202,7 +217,7 @@ struct Arriving {
 
 /// Requests that end with whoever waits for them.
 #[derive(Default)]
-struct Ahead(VecDeque<JoinHandle<Result<(Seen, Pieces), StoreError>>>);
+struct Ahead(VecDeque<JoinHandle<Result<Held, StoreError>>>);
 
 impl Drop for Ahead {
     fn drop(&mut self) {

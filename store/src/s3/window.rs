@@ -8,8 +8,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub(super) const PART: u64 = 8 << 20;
 /// Larger blobs are uploaded in parts.
 pub(super) const WHOLE: u64 = 16 << 20;
-/// All bytes on their way up, together.
-const MOST: u64 = 32 << 20;
+/// All bytes on their way up or down, together.
+const MOST: u64 = 24 << 20;
 /// Permits are counted in these, because there are at most 2³² of them.
 const UNIT: u64 = 1 << 10;
 
@@ -30,6 +30,11 @@ impl Window {
     pub(super) async fn room(&self, bytes: u64) -> Room {
         // Closed is what this semaphore never is.
         Room(Arc::clone(&self.0).acquire_many_owned(units(bytes.min(MOST))).await.ok())
+    }
+
+    /// Room for `bytes` if there is some now.
+    pub(super) fn room_now(&self, bytes: u64) -> Option<Room> {
+        Arc::clone(&self.0).try_acquire_many_owned(units(bytes.min(MOST))).ok().map(|permit| Room(Some(permit)))
     }
 }
 
@@ -61,7 +66,9 @@ mod tests {
         let waiting = window.room(1);
         tokio::pin!(waiting);
         assert!(tokio::time::timeout(std::time::Duration::from_millis(10), &mut waiting).await.is_err());
+        assert!(window.room_now(1).is_none());
         drop(all);
         let _room = waiting.await;
+        assert!(window.room_now(1).is_some());
     }
 }

@@ -1,0 +1,33 @@
+# shellcheck shell=sh
+# For the benchmarks beside it, which source it: release binaries on the path, a clean environment, a scratch directory
+# that goes with the script, and medians.
+
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+bin=$(CDPATH='' cd -- "${AIRLOCK_BIN:-$here/../target/release}" && pwd)
+PATH=$bin:$PATH
+export PATH
+unset AIRLOCK_CONFIG AIRLOCK_ENVIRONMENT AIRLOCK_FORMAT AIRLOCK_KEY BUILD_NUMBER GITHUB_ACTIONS GITLAB_CI JENKINS_URL
+unset AIRLOCK_ARTIFACTS AIRLOCK_CHANGES AIRLOCK_GATEWAY AIRLOCK_PRODUCTION AIRLOCK_PASSPHRASE
+
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/airlock-bench.XXXXXX")
+trap 'rm -rf "$scratch"' EXIT
+mkdir "$scratch/times"
+
+now() { date +%s%N; }
+# of NAME: what was noted in times/NAME: the median, the smallest, the largest and how many.
+of() {
+  sort -n "$scratch/times/$1" | awk '{ v[NR] = $1 } END {
+    printf "%.2f %s %s %d\n", (NR % 2) ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2, v[1], v[NR], NR }'
+}
+median() { of "$1" | cut -d ' ' -f 1; }
+# project NAME KIND PATH: a repository with one artifact.
+project() {
+  git init -q -b main "$1"
+  printf 'project = "bench"\n[artifacts.bench]\nkind = "%s"\npath = "%s"\n' "$2" "$3" >"$1/airlock.toml"
+  (cd "$1" && git add airlock.toml && git -c user.name=bench -c user.email=bench@example.com \
+    -c commit.gpgsign=false commit -q -m bench)
+}
+# build PROJECT NUMBER OUTPUT, relative to the project.
+build() { airlock --quiet -C "$1" manifest build --build-number "$2" --output "$3"; }
+# sign MANIFEST ENVELOPE, relative to the scratch directory, in which `airlock key generate builder` was run.
+sign() { airlock --quiet manifest sign --key builder.pem "$1" --output "$2" >/dev/null; }

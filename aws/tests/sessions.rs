@@ -14,7 +14,7 @@ fn credentials() -> Credentials {
 fn settings(double: &Double, role: Option<&aws_double::Role>) -> Settings {
     let role = role.map(|role| Role {
         arn: role.arn(),
-        external_id: role.external_id.map(str::to_owned),
+        external_id: role.external_id.clone(),
         session_name: None,
         web_identity: None,
     });
@@ -36,7 +36,7 @@ async fn sts_says_who_we_are() {
 #[tokio::test]
 async fn a_role_is_taken_on_with_its_external_id_name_and_tags() {
     let double = Double::start();
-    let role = aws_double::Role { external_id: Some("x-1"), ..aws_double::Role::open("deploy") };
+    let role = aws_double::Role { external_id: Some("x-1".to_owned()), ..aws_double::Role::open("deploy") };
     double.role(role.clone());
     let mut settings = settings(&double, Some(&role));
     settings.role.as_mut().unwrap().session_name = Some("jenkins".to_owned());

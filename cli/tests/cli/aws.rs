@@ -56,7 +56,7 @@ fn whoami_without_credentials_says_where_they_can_come_from() {
 #[test]
 fn a_role_is_taken_on_with_what_there_is() {
     let double = Double::start();
-    double.role(Role { external_id: Some("x-1"), ..Role::open("deploy") });
+    double.role(Role { external_id: Some("x-1".to_owned()), ..Role::open("deploy") });
     double.role(Role { token: Some("double.jenkins.token-never-printed".to_owned()), ..Role::open("jenkins") });
     double.role(Role { token: Some("GITHUB".to_owned()), ..Role::open("github") });
     let deploy = "arn = \"arn:aws:iam::111111111111:role/deploy\", external-id = \"x-1\"";
@@ -109,7 +109,7 @@ fn a_role_is_taken_on_with_what_there_is() {
 #[test]
 fn a_role_that_cannot_be_taken_on_is_told_with_what_to_check() {
     let double = Double::start();
-    double.role(Role { external_id: Some("x-1"), ..Role::open("deploy") });
+    double.role(Role { external_id: Some("x-1".to_owned()), ..Role::open("deploy") });
     let world = World::empty().in_cloud(&double);
     settings(&world, "arn = \"arn:aws:iam::111111111111:role/deploy\", external-id = \"wrong\"");
     let ran = world.run(&["whoami"]);

@@ -1,87 +1,111 @@
-//! What of AWS the tests need and no emulator has: KMS keys that sign with Ed25519, sessions of STS that expire, the
-//! tokens that GitHub gives its jobs. HTTP on loopback, as the services speak it: awsJson 1.1 and awsQuery.
+//! What of AWS the tests need and no emulator has, as one HTTP server on loopback: Lambda and ECS that run real programs,
+//! STS and IAM over several accounts, KMS with Ed25519, S3 that asks IAM before an S3 server behind it, and the tokens that
+//! GitHub gives its jobs. Each service speaks its own protocol; its module says what is true to AWS and what is not.
 //!
 //! It answers only calls by identities that it knows and whose credentials haven't expired, and takes a call for the
 //! region and the service that the signature names. It doesn't check the signature itself: `moto` does neither, and the
-//! SDK's signatures are AWS's business. A call that it doesn't know is an error of the test, not of the program: HTTP 501.
+//! SDK's signatures are AWS's business. A call that it doesn't know is an error of the test, not of the program: it is
+//! answered with HTTP 501, written to standard error, and the double panics at its end.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed helper is a failed test")]
+#![allow(clippy::print_stderr, reason = "the author of a test must see what it asked for in vain")]
 
+mod account;
+mod ecs;
+mod failure;
 mod http;
+pub mod iam;
 mod kms;
+mod lambda;
 mod people;
+mod process;
+mod s3;
+mod server;
 mod sts;
 
-use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
-use std::time::Duration;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
+use tokio::sync::oneshot;
+
+pub use account::Account;
+pub use ecs::{TaskFailure, TaskStatus, TaskView};
+pub use failure::{Call, Failure};
 pub use kms::KeyState;
-pub use people::{GITHUB_BEARER, Role};
+pub use lambda::Function;
+pub use people::{GITHUB_BEARER, Keys, Role};
 
-use crate::http::{Request, Response};
+use process::Leash;
 
-/// The account of everything here.
+/// The account of [`USER`], and of all that isn't put into another.
 pub const ACCOUNT: &str = "111111111111";
-/// Its region.
+/// A second account.
+pub const PRODUCTION: &str = "222222222222";
+/// The region of everything here.
 pub const REGION: &str = "eu-central-1";
-/// Whose credentials [`Double::environment`] holds.
+/// Whose credentials [`Double::environment`] holds; they may do everything in [`ACCOUNT`].
 pub const USER: &str = "arn:aws:iam::111111111111:user/ci";
 /// Their access key id.
 pub const ACCESS_KEY: &str = "AKIAAIRLOCKDOUBLE000";
 /// Their secret; it is looked for in output, where it must not be.
 pub const SECRET_KEY: &str = "double/SecretAccessKey/never/printed";
 
-/// A call that was made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Call {
-    /// Such as `kms:Sign`.
-    pub action: String,
-    /// With which access key; none if it was not signed.
-    pub access_key: Option<String>,
-    /// For which region, by its signature.
-    pub region: Option<String>,
-    /// What it was called with.
-    pub parameters: BTreeMap<String, String>,
-}
-
-/// What goes wrong with the next call of an action, once.
-#[derive(Debug, Clone)]
-pub enum Failure {
-    /// Nothing: the failure after it is for the call after this one.
-    None,
-    /// AWS refuses it.
-    Error {
-        /// HTTP status.
-        status: u16,
-        /// Such as `AccessDeniedException`.
-        code: &'static str,
-        /// What AWS says.
-        message: &'static str,
-    },
-    /// It is answered only after so long.
-    Slow(Duration),
-    /// The connection ends without an answer.
-    Cut,
-    /// KMS signs with another key than it was asked to.
-    OtherKey,
-    /// KMS returns bytes that are no signature.
-    Garbage,
-}
-
-/// A running double. It ends with the process.
+/// A running double. It ends, and with it every program that it started, when its last clone is dropped or the process
+/// ends.
 #[derive(Debug, Clone)]
 pub struct Double {
-    address: SocketAddr,
-    state: Arc<Mutex<State>>,
+    running: Arc<Running>,
 }
 
+#[derive(Debug)]
+struct Running {
+    core: Arc<Core>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What all its connections share.
+#[derive(Debug)]
+pub(crate) struct Core {
+    address: SocketAddr,
+    state: Mutex<State>,
+    pub(crate) leash: Arc<Leash>,
+}
+
+/// All that the double knows.
 #[derive(Debug, Default)]
 pub(crate) struct State {
     pub(crate) keys: Vec<kms::Key>,
     pub(crate) people: people::People,
-    failures: Vec<(String, Failure)>,
-    calls: Vec<Call>,
+    pub(crate) ecs: ecs::Ecs,
+    pub(crate) lambda: lambda::Lambda,
+    pub(crate) s3: s3::S3,
+    pub(crate) failures: Vec<(String, Failure)>,
+    pub(crate) calls: Vec<Call>,
+    pub(crate) complaints: Vec<String>,
+}
+
+impl Core {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+        let complaints = std::mem::take(&mut self.core.state().complaints);
+        assert!(complaints.is_empty() || std::thread::panicking(), "{}", complaints.join("\n"));
+    }
 }
 
 impl Double {
@@ -89,52 +113,80 @@ impl Double {
     ///
     /// # Panics
     /// When loopback can't be listened on.
-    #[expect(clippy::expect_used, reason = "a test can't go on without")]
     pub fn start() -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback can be listened on");
+        listener.set_nonblocking(true).expect("a listener can be made not to block");
         let address = listener.local_addr().expect("a listener has an address");
-        let double = Self { address, state: Arc::default() };
-        let served = double.clone();
-        thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let served = served.clone();
-                thread::spawn(move || http::serve(stream, |request| served.answer(request)));
-            }
+        let core = Arc::new(Core { address, state: Mutex::default(), leash: Arc::new(Leash::new()) });
+        let (stop, stopped) = oneshot::channel();
+        let served = Arc::clone(&core);
+        let thread = std::thread::spawn(move || {
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("there are threads");
+            runtime.block_on(async {
+                let listener = tokio::net::TcpListener::from_std(listener).expect("a listener is one to tokio, too");
+                tokio::select! {
+                    () = server::serve(listener, served) => {}
+                    _ = stopped => {}
+                }
+            });
         });
-        double
+        Self { running: Arc::new(Running { core, stop: Some(stop), thread: Some(thread) }) }
     }
 
     /// Its address, for `AWS_ENDPOINT_URL`.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        self.running.core.url()
     }
 
     /// The environment of a program that is to use it, as [`USER`] in [`REGION`], and nothing else of AWS.
     pub fn environment(&self) -> Vec<(&'static str, String)> {
-        vec![
+        let user = Keys { access_key: ACCESS_KEY.to_owned(), secret_key: SECRET_KEY.to_owned(), session_token: None };
+        self.environment_of(&user)
+    }
+
+    /// The same with other credentials.
+    pub fn environment_of(&self, keys: &Keys) -> Vec<(&'static str, String)> {
+        let mut environment = vec![
             ("AWS_ENDPOINT_URL", self.url()),
             ("AWS_REGION", REGION.to_owned()),
-            ("AWS_ACCESS_KEY_ID", ACCESS_KEY.to_owned()),
-            ("AWS_SECRET_ACCESS_KEY", SECRET_KEY.to_owned()),
+            ("AWS_ACCESS_KEY_ID", keys.access_key.clone()),
+            ("AWS_SECRET_ACCESS_KEY", keys.secret_key.clone()),
             ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
             ("AWS_CONFIG_FILE", "/dev/null".to_owned()),
             ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null".to_owned()),
-        ]
+        ];
+        environment.extend(keys.session_token.clone().map(|token| ("AWS_SESSION_TOKEN", token)));
+        environment
     }
 
-    /// Makes a KMS key from a seed, in this state, with an alias; its ARN.
+    /// An account, to put something into.
+    pub fn account<'a>(&'a self, id: &'a str) -> Account<'a> {
+        Account::new(self, id)
+    }
+
+    /// Makes a KMS key in [`ACCOUNT`] from a seed, in this state, with an alias; its ARN.
     pub fn key(&self, alias: &str, seed: u8, state: KeyState) -> String {
-        self.state().new_key(alias, seed, state)
+        self.account(ACCOUNT).key(alias, seed, state)
     }
 
-    /// Changes the state of the key with an alias.
+    /// Changes the state of the keys with an alias.
     pub fn set_key(&self, alias: &str, state: KeyState) {
         self.state().set_key(alias, state);
     }
 
-    /// Lets a role be taken on.
+    /// Lets a role of [`ACCOUNT`] be taken on.
     pub fn role(&self, role: Role) {
-        self.state().people.roles.push(role);
+        self.account(ACCOUNT).role(role);
+    }
+
+    /// Opens a session of a role for so long, as if somebody had taken it on; zero is one that has expired.
+    ///
+    /// # Panics
+    /// When there is no such role.
+    pub fn session(&self, role: &str, lasts: Duration) -> Keys {
+        let opened = self.state().people.open_session(role, "test", Some(lasts), Vec::new());
+        opened.unwrap_or_else(|| panic!("there is no role {role}")).0
     }
 
     /// The next call of an action, such as `kms:Sign`, fails like this. Several are used up in order.
@@ -157,45 +209,106 @@ impl Double {
         self.state().people.secrets()
     }
 
+    /// What it was asked for and can't do; forgotten with this.
+    pub fn take_complaints(&self) -> Vec<String> {
+        std::mem::take(&mut self.state().complaints)
+    }
+
+    /// Lets S3 be this server, which must take any signature.
+    pub fn s3(&self, endpoint: &str) {
+        self.state().s3.set_behind(endpoint);
+    }
+
+    /// Lets an image have a program at a path inside; several calls add several.
+    pub fn image(&self, name: &str, inside: &str, program: impl Into<PathBuf>) {
+        self.state().ecs.add_image(name, inside, program.into());
+    }
+
+    /// Lets an image be pulled no more.
+    pub fn remove_image(&self, name: &str) {
+        self.state().ecs.remove_image(name);
+    }
+
+    /// How long each state of a task takes that isn't RUNNING; 10 ms to begin with.
+    pub fn pace(&self, pace: Duration) {
+        self.state().ecs.pace = pace;
+    }
+
+    /// Everything that a function's instances wrote.
+    ///
+    /// # Panics
+    /// When there is no such function.
+    pub fn function_log(&self, arn: &str) -> String {
+        self.state().function_log(arn).unwrap_or_else(|| panic!("there is no function {arn}"))
+    }
+
+    /// Ends the idle instances of a function: its next invocation is a cold start.
+    pub fn cool_down(&self, arn: &str) {
+        self.state().cool_down(arn);
+    }
+
+    /// All tasks, the oldest first.
+    pub fn tasks(&self) -> Vec<TaskView> {
+        self.state().ecs.views()
+    }
+
+    /// A task.
+    ///
+    /// # Panics
+    /// When ECS doesn't know it.
+    pub fn task(&self, arn: &str) -> TaskView {
+        let view = self.tasks().into_iter().find(|task| task.arn == arn);
+        view.unwrap_or_else(|| panic!("there is no task {arn}"))
+    }
+
+    /// Waits until a task is as it should be.
+    ///
+    /// # Panics
+    /// When that takes longer than a minute, with what the task is like.
+    pub fn wait_for(&self, arn: &str, wanted: impl Fn(&TaskView) -> bool) -> TaskView {
+        let begun = Instant::now();
+        loop {
+            let task = self.task(arn);
+            if wanted(&task) {
+                return task;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(60), "the task never becomes what it should be: {task:#?}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Kills a task with everything that it started.
+    pub fn kill(&self, arn: &str) {
+        self.state().ecs.kill(arn, None);
+    }
+
+    /// Kills a task as one whose memory is used up.
+    pub fn out_of_memory(&self, arn: &str) {
+        self.state().ecs.kill(arn, Some("OutOfMemoryError: Container killed due to memory usage"));
+    }
+
+    /// Takes its capacity from a task, as Fargate Spot does: SIGTERM, later SIGKILL.
+    pub fn interrupt(&self, arn: &str) {
+        self.state().ecs.interrupt(arn);
+    }
+
+    /// Stops a task's processes where they are: it neither goes on nor ends.
+    pub fn freeze(&self, arn: &str) {
+        self.state().ecs.freeze(arn, true);
+    }
+
+    /// Lets a frozen task go on.
+    pub fn thaw(&self, arn: &str) {
+        self.state().ecs.freeze(arn, false);
+    }
+
+    /// Lets ECS forget a task, as it does an hour after its end, and the client token that it was started with. A task
+    /// that still runs is killed.
+    pub fn forget(&self, arn: &str) {
+        self.state().ecs.forget(arn);
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn answer(&self, request: &Request) -> Option<Response> {
-        let Some(action) = request.action() else { return Some(Response::new(501, "text/plain", "no such service")) };
-        let failure = {
-            let mut state = self.state();
-            state.calls.push(request.call(&action));
-            let position = state.failures.iter().position(|(of, _)| *of == action);
-            position.map(|position| state.failures.remove(position).1)
-        };
-        match failure {
-            Some(Failure::Error { status, code, message }) => return Some(request.error(status, code, message)),
-            Some(Failure::Slow(pause)) => thread::sleep(pause),
-            Some(Failure::Cut) => return None,
-            Some(Failure::OtherKey) => return Some(self.state().sign(request, &kms::Lie::OtherKey)),
-            Some(Failure::Garbage) => return Some(self.state().sign(request, &kms::Lie::Garbage)),
-            Some(Failure::None) | None => {}
-        }
-        Some(self.state().answer(&action, request))
-    }
-}
-
-impl State {
-    fn answer(&mut self, action: &str, request: &Request) -> Response {
-        match action {
-            "github:Token" => self.people.github(request),
-            "sts:AssumeRoleWithWebIdentity" => self.people.assume_with_token(request),
-            _ => match self.people.who(request) {
-                Err(refused) => refused,
-                Ok(caller) => match action {
-                    "sts:GetCallerIdentity" => sts::identity(&caller),
-                    "sts:AssumeRole" => self.people.assume(request),
-                    "kms:GetPublicKey" => self.public_key(request),
-                    "kms:Sign" => self.sign(request, &kms::Lie::None),
-                    _ => Response::new(501, "text/plain", "the double has no such action"),
-                },
-            },
-        }
+        self.running.core.state()
     }
 }

@@ -1,0 +1,71 @@
+//! Accounts, as tests fill them.
+
+use serde_json::Value;
+
+use crate::{Double, Function, KeyState, Keys, Role};
+
+/// An account, to put something into. Names and ARNs are the account's own; the region is always [`crate::REGION`].
+#[derive(Debug, Clone, Copy)]
+pub struct Account<'a> {
+    double: &'a Double,
+    id: &'a str,
+}
+
+impl<'a> Account<'a> {
+    pub(crate) fn new(double: &'a Double, id: &'a str) -> Self {
+        assert!(id.len() == 12 && id.bytes().all(|digit| digit.is_ascii_digit()), "{id} is no account");
+        Self { double, id }
+    }
+
+    /// A user who may do what these policies allow; what they sign with.
+    ///
+    /// # Panics
+    /// When a policy is none, or uses what isn't doubled.
+    pub fn user(self, name: &str, policies: &[Value]) -> Keys {
+        self.double.state().people.add_user(self.id, name, policies)
+    }
+
+    /// A role, or another in its place; its ARN.
+    ///
+    /// # Panics
+    /// When a policy is none, or uses what isn't doubled.
+    pub fn role(self, role: Role) -> String {
+        self.double.state().people.add_role(self.id, role)
+    }
+
+    /// A KMS key from a seed, in this state, with an alias; its ARN.
+    pub fn key(self, alias: &str, seed: u8, state: KeyState) -> String {
+        self.double.state().new_key(self.id, alias, seed, state)
+    }
+
+    /// A bucket of the S3 server behind the double, which must have it, with its policy.
+    ///
+    /// # Panics
+    /// When the policy is none, or uses what isn't doubled.
+    pub fn bucket(self, name: &str, policy: Option<&Value>) {
+        self.double.state().s3.add_bucket(self.id, name, policy);
+    }
+
+    /// A function, or another in its place; its ARN.
+    ///
+    /// # Panics
+    /// When its role isn't there or doesn't trust Lambda, or its configuration has a variable that Lambda reserves.
+    pub fn function(self, function: Function) -> String {
+        self.double.state().add_function(self.id, function)
+    }
+
+    /// An ECS cluster; its ARN.
+    pub fn cluster(self, name: &str) -> String {
+        self.double.state().ecs.add_cluster(self.id, name)
+    }
+
+    /// A task definition, as `RegisterTaskDefinition` takes it; its ARN, with the revision.
+    ///
+    /// # Panics
+    /// When ECS refuses it.
+    pub fn task_definition(self, definition: &Value) -> String {
+        let added = self.double.state().ecs.add_definition(self.id, definition);
+        let added = added.unwrap_or_else(|refusal| panic!("the task definition is refused: {}", refusal.message));
+        added["taskDefinitionArn"].as_str().expect("it has been given one").to_owned()
+    }
+}

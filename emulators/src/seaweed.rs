@@ -20,9 +20,17 @@ pub struct SeaweedFs {
 impl SeaweedFs {
     /// Starts one; it is empty.
     pub fn start() -> Self {
+        Self::with(Some(&identities()))
+    }
+
+    /// Starts one that lets in anybody who doesn't sign, for a server before it that decides who may do what.
+    pub fn start_open() -> Self {
+        Self::with(None)
+    }
+
+    fn with(identities: Option<&str>) -> Self {
         let home = TempDir::new().unwrap();
         let [port, master, volume, filer] = free_ports();
-        std::fs::write(home.path().join("s3.json"), identities()).unwrap();
         std::fs::create_dir(home.path().join("data")).unwrap();
         let mut arguments: Vec<String> = [
             "server",
@@ -31,7 +39,6 @@ impl SeaweedFs {
             "-ip.bind=127.0.0.1",
             "-filer",
             "-s3",
-            "-s3.config=s3.json",
             "-s3.port.iceberg=0",
             "-s3.port.lance=0",
             // Few large volumes: with many small ones later buckets find no room.
@@ -42,6 +49,10 @@ impl SeaweedFs {
         .into();
         for (name, port) in [("s3", port), ("master", master), ("volume", volume), ("filer", filer)] {
             arguments.push(format!("-{name}.port={port}"));
+        }
+        if let Some(identities) = identities {
+            std::fs::write(home.path().join("s3.json"), identities).unwrap();
+            arguments.push("-s3.config=s3.json".to_owned());
         }
         let server = Server::start(&tool("weed"), &arguments, &[], home.path());
         wait_for_answer(port, "GET /", &["200", "403"], home.path());

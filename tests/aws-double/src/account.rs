@@ -17,7 +17,7 @@ impl<'a> Account<'a> {
         Self { double, id }
     }
 
-    /// A user who may do what these policies allow; what they sign with.
+    /// A user who may do what these policies allow, or a known one who may do that from now on; what they sign with.
     ///
     /// # Panics
     /// When a policy is none, or uses what isn't doubled.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::ecs::TaskFailure;
+use crate::kms::Lie;
 
 /// A call that was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,4 +53,23 @@ pub enum Failure {
     OtherKey,
     /// KMS returns bytes that are no signature.
     Garbage,
+}
+
+impl Failure {
+    /// What KMS does instead of what it is asked to.
+    pub(crate) fn lie(&self) -> Lie {
+        match self {
+            Self::OtherKey => Lie::OtherKey,
+            Self::Garbage => Lie::Garbage,
+            Self::None
+            | Self::Error { .. }
+            | Self::Throttled
+            | Self::Broken
+            | Self::Slow(_)
+            | Self::Late(_)
+            | Self::Cut
+            | Self::Lost
+            | Self::Task(_) => Lie::None,
+        }
+    }
 }

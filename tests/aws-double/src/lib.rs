@@ -10,6 +10,7 @@
 #![allow(clippy::print_stderr, reason = "the author of a test must see what it asked for in vain")]
 
 mod account;
+mod description;
 mod ecs;
 mod failure;
 mod http;
@@ -31,6 +32,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 pub use account::Account;
+pub use description::Description;
 pub use ecs::{TaskFailure, TaskStatus, TaskView};
 pub use failure::{Call, Failure};
 pub use kms::KeyState;
@@ -214,7 +216,7 @@ impl Double {
         std::mem::take(&mut self.state().complaints)
     }
 
-    /// Lets S3 be this server, which must take any signature.
+    /// Lets S3 be this server, which must let in anybody, as `SeaweedFs::start_open` does.
     pub fn s3(&self, endpoint: &str) {
         self.state().s3.set_behind(endpoint);
     }

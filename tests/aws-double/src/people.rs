@@ -141,6 +141,10 @@ impl People {
     pub(crate) fn add_user(&mut self, account: &str, name: &str, policies: &[Value]) -> Keys {
         let arn = format!("arn:aws:iam::{account}:user/{name}");
         let policies = policies.iter().map(|document| policy(&arn, document)).collect();
+        if let Some(number) = self.users.iter().position(|known| known.arn == arn) {
+            self.users[number].policies = policies;
+            return self.user_keys(number);
+        }
         self.users.push(User { arn, policies });
         self.user_keys(self.users.len() - 1)
     }

@@ -45,7 +45,7 @@ impl Leash {
             -) for one in \"$@\"; do shift; [ \"$one\" = \"$group\" ] || set -- \"$@\" \"$one\"; done ;;
           esac
         done
-        for group in \"$@\"; do kill -9 -- \"-$group\"; done";
+        for group in \"$@\"; do kill -s KILL -- \"-$group\"; done";
 
     pub(crate) fn new() -> Self {
         let mut command = std::process::Command::new("sh");

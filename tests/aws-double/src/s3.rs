@@ -2,15 +2,16 @@
 //!
 //! True to AWS: which permissions a request needs, the condition keys of conditional writes and listings, bucket owners
 //! that don't fit, and that an object that isn't there is forbidden, not missing, to who may not list its bucket.
-//! Requests are path-style, and go on untouched, signature and all: the server behind must take any signature. Not
-//! doubled: access points, ACLs, object ownership, presigned requests, deleting several objects at once.
+//! Requests are path-style, and go on as they came, but without a signature: the server behind must let anybody in. Not
+//! doubled: bodies whose chunks are signed, access points, ACLs, object ownership, presigned requests, deleting several
+//! objects at once.
 
 use std::collections::BTreeMap;
 use std::io;
 
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, EXPECT, TRANSFER_ENCODING};
+use hyper::header::{AUTHORIZATION, CONNECTION, EXPECT, HeaderName, TRANSFER_ENCODING};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
@@ -264,15 +265,17 @@ fn conditions(request: &Request, wanted: &Wanted, bucket: &Bucket) -> Vec<(&'sta
     headers.chain(queries).chain(owners).collect()
 }
 
-/// Sends a request on as it came, its body as it comes.
+/// Sends a request on, its body as it comes.
 async fn forward(behind: &str, request: &Request, body: Incoming) -> io::Result<Response> {
     let stream = TcpStream::connect(behind).await?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
     tokio::spawn(connection);
     let mut head = request.head.clone();
-    // The double has told the client to go on already.
-    head.headers.remove(EXPECT);
+    // The double has told the client to go on already, and who it is; the server behind knows nobody.
+    for header in [EXPECT, AUTHORIZATION, HeaderName::from_static("x-amz-security-token")] {
+        head.headers.remove(header);
+    }
     let answered = sender.send_request(hyper::Request::from_parts(head, body)).await.map_err(io::Error::other)?;
     let (mut head, body) = answered.into_parts();
     head.headers.remove(CONNECTION);

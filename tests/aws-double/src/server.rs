@@ -11,7 +11,6 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
 use crate::http::{Refusal, Request, Response, Service, response};
-use crate::kms::Lie;
 use crate::{Call, Core, Failure, ecs, lambda, sts};
 
 /// The longest body of a request that isn't for S3, in bytes.
@@ -124,19 +123,9 @@ async fn carry_out(
             "AssumeRole" => core.state().assume(request, &caller),
             _ => Err(Refusal::not_doubled(action)),
         },
-        Service::Kms => {
-            let lie = match failure {
-                Failure::OtherKey => Lie::OtherKey,
-                Failure::Garbage => Lie::Garbage,
-                _ => Lie::None,
-            };
-            core.state().kms(operation, request, &caller, lie)
-        }
+        Service::Kms => core.state().kms(operation, request, &caller, failure.lie()),
         Service::Ecs => {
-            let failure = match failure {
-                Failure::Task(failure) => Some(failure.clone()),
-                _ => None,
-            };
+            let failure = if let Failure::Task(failure) = failure { Some(failure.clone()) } else { None };
             ecs::answer(core, operation, request, &caller, failure)
         }
         Service::Lambda => lambda::invoke(core, request, &caller).await,

@@ -86,9 +86,6 @@ async fn start(core: &Core, arn: &str, failure: Option<&TaskFailure>) -> Result<
     let Some(task) = state.ecs.tasks.get_mut(arn) else { return Err(NotStarted("forgotten".to_owned())) };
     let process = Process::start(&program, &core.leash, &task.log)
         .map_err(|error| NotStarted(format!("CannotStartContainerError: failed to create containerd task: {error}")))?;
-    if failure == Some(&TaskFailure::Killed(Duration::ZERO)) {
-        process.kill();
-    }
     task.process = Some(process.clone());
     task.reach(TaskStatus::Running);
     Ok((process, home))
@@ -124,6 +121,11 @@ impl Launch {
             ))
         })?;
         let environment = environment(task, &core.url(), home);
+        if failure == Some(&TaskFailure::Killed(Duration::ZERO)) {
+            // No signal is faster than a program's first steps.
+            let arguments = ["-c", "kill -9 $$"].map(str::to_owned).into();
+            return Ok(Self { program: "/bin/sh".into(), name, arguments, environment });
+        }
         Ok(Self { program, name, arguments: task.arguments(), environment })
     }
 }

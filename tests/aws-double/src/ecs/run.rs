@@ -191,10 +191,8 @@ fn new_task(
     for (name, value) in body["overrides"].as_object().into_iter().flatten() {
         overrides[name] = value.clone();
     }
-    overrides["containerOverrides"] = match &body["overrides"]["containerOverrides"] {
-        Value::Array(given) if !given.is_empty() => json!(given),
-        _ => json!([{ "name": container.name }]),
-    };
+    let given = body["overrides"]["containerOverrides"].as_array().filter(|given| !given.is_empty());
+    overrides["containerOverrides"] = given.map_or_else(|| json!([{ "name": container.name }]), |given| json!(given));
     let size = |name: &str, own: &str| body["overrides"][name].as_str().unwrap_or(own).to_owned();
     Task {
         arn: format!("{}/{id}", cluster.replacen(":cluster/", ":task/", 1)),

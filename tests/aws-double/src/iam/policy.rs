@@ -139,10 +139,7 @@ impl Policy {
         if document.version != "2012-10-17" {
             return Err(format!("the policy's version is {}, not 2012-10-17", document.version));
         }
-        let statements = match document.statement {
-            Value::Array(statements) => statements,
-            one => vec![one],
-        };
+        let statements = document.statement.as_array().cloned().unwrap_or_else(|| vec![document.statement]);
         let read = |statement| serde_json::from_value(statement).map_err(|error| error.to_string());
         let statements = statements.into_iter().map(|statement| Statement::read(read(statement)?));
         Ok(Self { statements: statements.collect::<Result<_, _>>()? })

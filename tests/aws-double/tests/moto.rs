@@ -1,0 +1,160 @@
+//! The same calls to the double and to moto, where moto is right: what both say must be the same.
+//!
+//! moto is wrong, or has nothing, where these tests don't go: client tokens, a task's states and end, tasks that it doesn't know (it
+//! says nothing of them), what a function answers, most conditions of IAM, and the codes of many refusals.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed helper is a failed test")]
+
+mod common;
+
+use std::collections::BTreeSet;
+
+use aws_double::{ACCOUNT, Double, Role};
+use common::{Boto, policy, program};
+use emulators::Moto;
+use serde_json::{Value, json};
+
+/// boto3 before the double and before moto, which gets an account like the double's.
+struct Both {
+    double: Double,
+    ours: Boto,
+    _moto: Moto,
+    theirs: Boto,
+}
+
+impl Both {
+    fn new() -> Self {
+        let (double, moto) = (Double::start(), Moto::start());
+        let ours = Boto::new(double.environment());
+        let environment = double.environment().into_iter().map(|(name, value)| match name {
+            "AWS_ENDPOINT_URL" => (name, moto.endpoint()),
+            _ => (name, value),
+        });
+        // moto's own way to be another account than 123456789012.
+        let theirs = Boto::new(environment.chain([("MOTO_ACCOUNT_ID", ACCOUNT.to_owned())]));
+        Self { double, ours, _moto: moto, theirs }
+    }
+
+    fn call(&mut self, service: &str, operation: &str, parameters: &Value) -> [Value; 2] {
+        let ours = self.ours.call(service, operation, parameters.clone());
+        [ours, self.theirs.call(service, operation, parameters.clone())]
+    }
+
+    /// Both answers, which must be the same but for these fields, and for the account, which moto chooses itself.
+    fn same(&mut self, service: &str, operation: &str, parameters: &Value, but: &[&str]) {
+        let answers = self.call(service, operation, parameters);
+        let [ours, theirs] = answers.map(|answer| {
+            let text = answer.to_string().replace("123456789012", ACCOUNT);
+            without(serde_json::from_str(&text).unwrap(), but)
+        });
+        assert_eq!(ours, theirs, "{service} {operation} {parameters}: ours, and moto's");
+    }
+}
+
+/// Without these fields, however deep, and without empty lists, which services leave out at will.
+fn without(value: Value, but: &[&str]) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let kept = fields.into_iter().filter(|(name, _)| !but.contains(&name.as_str()));
+            let kept = kept.map(|(name, value)| (name, without(value, but)));
+            kept.filter(|(_, value)| *value != json!([]) && *value != json!({})).collect()
+        }
+        Value::Array(values) => values.into_iter().map(|value| without(value, but)).collect(),
+        plain @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => plain,
+    }
+}
+
+fn definition() -> Value {
+    json!({
+        "family": "deployer", "networkMode": "awsvpc", "requiresCompatibilities": ["FARGATE"], "cpu": "256",
+        "memory": "512", "containerDefinitions": [{
+            "name": "worker", "image": "worker@sha256:0000", "entryPoint": ["/worker", "--"], "command": ["none"],
+            "environment": [{ "name": "A", "value": "1" }], "memory": 256,
+        }],
+    })
+}
+
+#[test]
+fn task_definitions_are_registered_and_described_as_moto_does() {
+    let mut both = Both::new();
+    both.double.account(ACCOUNT).cluster("airlock");
+    both.theirs.call("ecs", "create_cluster", json!({ "clusterName": "airlock" }));
+    // moto counts the containers' CPU, and says who registered it.
+    let but = ["registeredAt", "registeredBy", "requiresAttributes"];
+    both.same("ecs", "register_task_definition", &definition(), &[&but[..], &["cpu"]].concat());
+    both.same("ecs", "register_task_definition", &definition(), &[&but[..], &["cpu"]].concat());
+    for named in ["deployer", "deployer:1", "arn:aws:ecs:eu-central-1:111111111111:task-definition/deployer:2"] {
+        let asked = json!({ "taskDefinition": named.replace("111111111111", ACCOUNT) });
+        if named.starts_with("arn:") {
+            let ours = both.ours.call("ecs", "describe_task_definition", asked);
+            assert_eq!(ours["taskDefinition"]["revision"], 2, "{ours}");
+        } else {
+            both.same("ecs", "describe_task_definition", &asked, &[&but[..], &["cpu"]].concat());
+        }
+    }
+    both.same("ecs", "describe_task_definition", &json!({ "taskDefinition": "other" }), &["more"]);
+    both.same("ecs", "describe_task_definition", &json!({ "taskDefinition": "deployer:9" }), &["more", "message"]);
+}
+
+#[test]
+fn tasks_are_described_with_the_fields_that_moto_knows() {
+    let mut both = Both::new();
+    both.double.account(ACCOUNT).cluster("airlock");
+    both.double.image("worker@sha256:0000", "/worker", program("task.sh"));
+    both.theirs.call("ecs", "create_cluster", json!({ "clusterName": "airlock" }));
+    both.call("ecs", "register_task_definition", &definition());
+    let subnet = both.theirs.call("ec2", "describe_subnets", json!({}))["Subnets"][0]["SubnetId"].clone();
+    let group = both.theirs.call("ec2", "describe_security_groups", json!({}))["SecurityGroups"][0]["GroupId"].clone();
+    let network = json!({ "awsvpcConfiguration": { "subnets": [subnet], "securityGroups": [group] } });
+    let run = json!({
+        "cluster": "airlock", "taskDefinition": "deployer", "launchType": "FARGATE", "startedBy": "airlock",
+        "networkConfiguration": network, "overrides": { "containerOverrides": [{ "name": "worker", "command": ["x"] }] },
+    });
+    let [ours, theirs] = both.call("ecs", "run_task", &run);
+    let names = |answer: &Value| -> BTreeSet<String> {
+        let task = answer["tasks"][0].as_object().unwrap_or_else(|| panic!("{answer}"));
+        task.keys().cloned().collect()
+    };
+    // What a task has only later, only when asked for, or only on EC2.
+    let later = ["startedAt", "stoppedReason", "containerInstanceArn", "pullStartedAt", "connectivity"];
+    let missing: Vec<_> =
+        names(&theirs).difference(&names(&ours)).filter(|name| !later.contains(&name.as_str())).cloned().collect();
+    assert!(missing.is_empty(), "moto also says {missing:?}: {theirs}");
+    for field in ["launchType", "startedBy", "desiredStatus", "overrides"] {
+        assert_eq!(
+            without(ours["tasks"][0][field].clone(), &["inferenceAcceleratorOverrides"]),
+            without(theirs["tasks"][0][field].clone(), &["inferenceAcceleratorOverrides"]),
+            "{field}"
+        );
+    }
+    let [(ours, id), (theirs, _)] = [&ours, &theirs].map(|answer| {
+        let (start, id) = answer["tasks"][0]["taskArn"].as_str().unwrap().rsplit_once('/').unwrap();
+        (start.replace("123456789012", ACCOUNT), id.to_owned())
+    });
+    assert_eq!(ours, theirs);
+    // moto's ids have dashes, AWS's have not had them since ARNs have the cluster's name.
+    assert!(id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()), "{id}");
+    both.same(
+        "ecs",
+        "run_task",
+        &json!({ "cluster": "none", "taskDefinition": "deployer", "launchType": "FARGATE" }),
+        &["more"],
+    );
+    both.same("ecs", "describe_tasks", &json!({ "cluster": "none", "tasks": ["x"] }), &["more"]);
+}
+
+#[test]
+fn sts_and_lambda_answer_and_refuse_as_moto_does() {
+    let mut both = Both::new();
+    let identity = ["Arn", "UserId"];
+    both.same("sts", "get_caller_identity", &json!({}), &identity);
+    let trust = policy(json!({ "Effect": "Allow", "Principal": { "AWS": "*" }, "Action": "sts:AssumeRole" }));
+    both.double.account(ACCOUNT).role(Role { trust: trust.clone(), ..Role::open("deploy") });
+    let made = json!({ "RoleName": "deploy", "AssumeRolePolicyDocument": trust.to_string() });
+    both.theirs.call("iam", "create_role", made);
+    let asked = json!({ "RoleArn": format!("arn:aws:iam::{ACCOUNT}:role/deploy"), "RoleSessionName": "job-1" });
+    let [ours, theirs] = both.call("sts", "assume_role", &asked);
+    let names = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
+    assert_eq!(names(&ours["Credentials"]), names(&theirs["Credentials"]), "{ours} {theirs}");
+    assert_eq!(ours["AssumedRoleUser"]["Arn"], theirs["AssumedRoleUser"]["Arn"]);
+    both.same("lambda", "invoke", &json!({ "FunctionName": "none", "Payload": "{}" }), &["more"]);
+}

@@ -53,14 +53,14 @@ impl Gateway {
     pub async fn open(config: &Path, ambient: Ambient) -> Result<Self, GatewayError> {
         let config = GatewayConfig::read(config)?;
         let sides = config.open_stores().await?;
-        let GatewayConfig { roots, place, launcher, .. } = config;
+        let GatewayConfig { aws, roots, place, launcher, .. } = config;
         let launcher = match launcher {
             LauncherConfig::Local { planner, deployer, logs } => {
                 let here = Surroundings::of_this_process();
                 Launcher::Local(LocalLauncher::new(here.find_worker(), planner, deployer, logs, here))
             }
         };
-        let place = place.find().await?;
+        let place = place.find(&aws).await?;
         Ok(Self::new(sides, Standpoint { place, roots }, launcher, ambient))
     }
 

@@ -80,15 +80,16 @@ impl PlaceError {
 }
 
 impl StatedPlace {
-    /// Where this is. In AWS it asks STS, every time: credentials can become others while a process runs.
+    /// Where this is. In AWS it asks STS, every time, the way `aws` says: credentials can become others while a process
+    /// runs.
     ///
     /// # Errors
     /// When AWS doesn't say; then nothing may be decided.
-    pub async fn find(&self) -> Result<Place, PlaceError> {
+    pub async fn find(&self, aws: &Settings) -> Result<Place, PlaceError> {
         match self {
             Self::Fixed(place) => Ok(place.clone()),
             Self::Aws => {
-                let connection = Connection::new(&Settings::default(), &[]).await;
+                let connection = Connection::new(aws, &[]).await;
                 let region = connection.region().ok_or(PlaceError::NoRegion)?.to_owned();
                 let identity = connection.identity().await.map_err(PlaceError::Aws)?;
                 Ok(Place { account: identity.account, region })

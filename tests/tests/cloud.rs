@@ -22,11 +22,12 @@ fn set(scratch: &Scratch, path: &Path, field: &str, value: Value) {
     std::fs::write(path, config.to_string()).unwrap();
 }
 
-/// Makes a key in KMS for each role and lets the policy name it instead of the file.
-fn move_keys(scratch: &Scratch, double: &Double) {
-    let names = ["builder", "planner", "deployer", "approver"];
+const EVERYBODY: [&str; 4] = ["builder", "planner", "deployer", "approver"];
+
+/// Makes a key in KMS for each name, and lets the policy name it instead of the file.
+fn move_keys(scratch: &Scratch, double: &Double, names: &[&'static str]) {
     let public = |key: &str| scratch.ok(&["key", "public", "--ssh", key]).stdout.trim().to_owned();
-    let moved = (1..).zip(names).map(|(seed, name)| {
+    let moved = (1..).zip(names).map(|(seed, &name)| {
         double.key(name, seed, KeyState::Enabled);
         (public(&format!(".airlock/keys/{name}.pem")), public(&format!("awskms:///alias/{name}")))
     });
@@ -48,7 +49,7 @@ const DEPLOY: [&str; 5] =
 fn keys_in_kms_sign_the_whole_way() {
     let double = Double::start();
     let scratch = in_cloud(&double);
-    move_keys(&scratch, &double);
+    move_keys(&scratch, &double, &EVERYBODY);
     scratch.ok(&DEPLOY);
     scratch.ok(&["audit", "verify"]);
     let signed: Vec<_> = double.calls_of("kms:Sign").into_iter().map(|call| call.parameters["KeyId"].clone()).collect();
@@ -62,7 +63,7 @@ fn keys_in_kms_sign_the_whole_way() {
 fn a_worker_whose_key_the_policy_does_not_name_does_nothing() {
     let double = Double::start();
     let scratch = in_cloud(&double);
-    move_keys(&scratch, &double);
+    move_keys(&scratch, &double, &EVERYBODY);
     double.key("other", 9, KeyState::Enabled);
     set(&scratch, &scratch.production("config/planner.json"), "key", "awskms:///alias/other".into());
     let ran = scratch.airlock(&DEPLOY).exits(5);
@@ -114,6 +115,28 @@ fn threat_4_the_account_and_region_are_what_sts_says() {
     // A worker that stands elsewhere than its gateway believes nobody but STS.
     set(&scratch, &planner, "place", json!({ "account": "local", "region": "local" }));
     launch("f", &scratch).exits(3).explains(&["environment.mismatch"]);
+}
+
+/// What is around a program is not what its configuration says.
+#[test]
+fn the_gateway_the_workers_and_doctor_reach_aws_as_their_configuration_says() {
+    let double = Double::start();
+    let mut scratch = in_cloud(&double);
+    move_keys(&scratch, &double, &["planner", "deployer"]);
+    let manifest = scratch.publish();
+    scratch.next_policy(|policy| {
+        policy["environments"]["production"]["account"] = "111111111111".into();
+        policy["environments"]["production"]["region"] = "eu-central-1".into();
+    });
+    for name in ["gateway", "planner", "deployer"] {
+        let path = scratch.production(&format!("config/{name}.json"));
+        set(&scratch, &path, "place", "aws".into());
+        set(&scratch, &path, "aws", json!({ "region": "eu-central-1", "endpoint": double.url() }));
+    }
+    scratch.set("AWS_ENDPOINT_URL", "http://127.0.0.1:1");
+    scratch.set("AWS_REGION", "us-east-1");
+    scratch.ok(&["launch-deploy-job", &manifest, "--action", "plan", "--follow"]);
+    scratch.ok(&["doctor"]);
 }
 
 #[test]

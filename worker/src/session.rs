@@ -133,7 +133,8 @@ impl Session {
     /// Reads everything afresh and decides gates 1 to 10, with the clock as it is now. In AWS, the place is what STS says
     /// now. Then looks whether this worker's key is good for what it would sign in the end.
     pub(crate) async fn decide(&self) -> Result<Admission, Stop> {
-        let place = self.config.place.find().await.map_err(|error| Stop::failed(error.with_advice()))?;
+        let place =
+            self.config.place.find(&self.config.aws).await.map_err(|error| Stop::failed(error.with_advice()))?;
         let standpoint = Standpoint { place, roots: self.config.roots.clone() };
         let case = case::gather(&self.sides, &standpoint, &self.request, self.ambient.now()).await?;
         let admission = gates::decide(&case).map_err(Stop::Refused)?;

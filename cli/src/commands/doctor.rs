@@ -199,7 +199,7 @@ fn local(context: &Context, production: &Path) -> Result<Vec<Check>, Failure> {
             let LauncherConfig::Local { planner, deployer, .. } = config.launcher;
             for (name, path) in [("planner", planner), ("deployer", deployer)] {
                 checks.push(match WorkerConfig::read(&path) {
-                    Ok(config) => key(context, name, &config.key),
+                    Ok(config) => key(context, name, &config),
                     Err(error) => Check::failed(name, &error.into(), next),
                 });
             }
@@ -225,7 +225,8 @@ fn worker() -> Result<Check, Failure> {
     })
 }
 
-fn key(context: &Context, name: &'static str, stated: &str) -> Check {
+fn key(context: &Context, name: &'static str, config: &WorkerConfig) -> Check {
+    let stated = &config.key;
     let next = "put the key back, or correct `key` in its configuration";
     let problem = |found: String| Check::problem(name, found, next);
     match stated.parse() {
@@ -233,7 +234,7 @@ fn key(context: &Context, name: &'static str, stated: &str) -> Check {
         Ok(KeySource::Kms(key)) => {
             // Asked as this user, who may not be whom the worker runs as.
             let asked = context.block_on(async {
-                let connection = aws::Connection::new(&aws::Settings::default(), &[]).await;
+                let connection = aws::Connection::new(&config.aws, &[]).await;
                 Ok(KmsKey::open(&connection, &key).await?)
             });
             match asked {

@@ -10,10 +10,12 @@ mod error;
 mod github;
 mod identity;
 mod logging;
+mod pause;
 mod settings;
 
 pub use connection::Connection;
 pub use error::{AwsError, Call, ErrorKind};
 pub use identity::Identity;
 pub use logging::may_be_logged;
+pub use pause::pause;
 pub use settings::{Role, Settings, Tag, WebIdentity};

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use manifest_schema::Digest;
 
 /// An object's bytes, and which version of it they are.
@@ -91,8 +92,12 @@ pub struct Source(Origin);
 
 enum Origin {
     Path(PathBuf),
-    Reader(Box<dyn Read + Send>),
+    Opener(Opener),
+    Reader(Option<Reader>),
 }
+
+type Reader = Box<dyn Read + Send>;
+type Opener = Box<dyn FnMut() -> io::Result<Reader> + Send>;
 
 impl Source {
     /// A file. It is opened only if the blob isn't there yet.
@@ -100,28 +105,45 @@ impl Source {
         Self(Origin::Path(path.into()))
     }
 
-    /// Anything that can be read once. A reader that blocks holds up only this blob.
+    /// Anything that can be read from its beginning several times. It is opened only if the blob isn't there yet, and
+    /// again if S3 wants all of it again. A reader that blocks holds up only this blob.
+    pub fn opener(open: impl FnMut() -> io::Result<Box<dyn Read + Send>> + Send + 'static) -> Self {
+        Self(Origin::Opener(Box::new(open)))
+    }
+
+    /// Anything that can be read once: what S3 wants again then fails.
     pub fn reader(reader: impl Read + Send + 'static) -> Self {
-        Self(Origin::Reader(Box::new(reader)))
+        Self(Origin::Reader(Some(Box::new(reader))))
     }
 
     /// Bytes in memory.
     pub fn bytes(bytes: Vec<u8>) -> Self {
-        Self::reader(io::Cursor::new(bytes))
+        let bytes = Bytes::from(bytes);
+        Self::opener(move || Ok(Box::new(io::Cursor::new(bytes.clone()))))
     }
 
     /// What messages call it.
     pub(crate) fn name(&self) -> String {
         match &self.0 {
             Origin::Path(path) => path.display().to_string(),
-            Origin::Reader(_) => "the source".to_owned(),
+            Origin::Opener(_) | Origin::Reader(_) => "the source".to_owned(),
         }
     }
 
-    pub(crate) fn open(self) -> io::Result<Box<dyn Read + Send>> {
-        match self.0 {
+    /// From the beginning, whatever was read before.
+    pub(crate) fn open(&mut self) -> io::Result<Reader> {
+        match &mut self.0 {
             Origin::Path(path) => Ok(Box::new(File::open(path)?)),
-            Origin::Reader(reader) => Ok(reader),
+            Origin::Opener(open) => open(),
+            Origin::Reader(reader) => reader.take().ok_or_else(|| io::Error::other("it can be read only once")),
+        }
+    }
+
+    /// Whether it can be opened, for the first time or again.
+    pub(crate) fn can_be_opened(&self) -> bool {
+        match &self.0 {
+            Origin::Path(_) | Origin::Opener(_) => true,
+            Origin::Reader(reader) => reader.is_some(),
         }
     }
 }

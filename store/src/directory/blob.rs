@@ -64,7 +64,7 @@ pub(super) fn repair(tree: &Tree, blob: &BlobRef, source: Source) -> Result<Repa
 }
 
 /// Copies a source into a temporary file, if it is the blob.
-fn copy(tree: &Tree, blob: &BlobRef, source: Source, key: &str) -> Result<Temporary, StoreError> {
+fn copy(tree: &Tree, blob: &BlobRef, mut source: Source, key: &str) -> Result<Temporary, StoreError> {
     let (origin, digest) = (source.name(), blob.digest);
     let changed = |detail| StoreError::SourceChanged { origin: origin.clone(), digest, detail };
     let unreadable = |source| StoreError::SourceUnreadable { origin: origin.clone(), digest, source };

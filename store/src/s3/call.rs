@@ -48,7 +48,7 @@ fn status<E>(error: &SdkError<E, HttpResponse>) -> Option<u16> {
     error.raw_response().map(|response| response.status().as_u16())
 }
 
-/// Has the client repeat what met another writer (HTTP 409), after a pause like any other.
+/// Has a call that met another writer (HTTP 409) repeated, after a pause like any other.
 #[derive(Debug)]
 pub(super) struct RetryConflicts;
 

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Write};
 use std::ops::Range;
-use std::time::Duration;
 
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use bytes::Bytes;
@@ -136,7 +135,7 @@ impl Bucket {
             match self.arrive(&blob, &mut arriving).await {
                 Ok(seen) => return Ok((seen, arriving.pieces)),
                 Err(error) if read < READS && broke_off(&error) => {
-                    pause(read).await;
+                    aws::pause(read).await;
                     read += 1;
                 }
                 Err(error) => return Err(error),
@@ -234,15 +233,6 @@ fn parse(range: &str) -> Option<(u64, u64)> {
 /// Whether an answer ended before its end: what was never answered, the client has repeated already.
 pub(super) fn broke_off(error: &StoreError) -> bool {
     matches!(error, StoreError::Io { source, .. } if source.kind() == ErrorKind::ConnectionReset)
-}
-
-/// Waits before a read is repeated: longer each time, and never as long as somebody else who failed with us.
-pub(super) async fn pause(read: u32) {
-    let bound = 100_u64 << read.min(6);
-    let jitter = u64::from(
-        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().subsec_nanos(),
-    );
-    tokio::time::sleep(Duration::from_millis(bound / 2 + jitter % (bound / 2))).await;
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use manifest_schema::Digest;
 
 use super::Bucket;
-use super::call::{Attempts, is_missing, is_refused};
+use super::call::{Attempts, RetryConflicts, is_missing, is_refused};
 use crate::access::{Retention, RetentionMode};
 use crate::error::StoreError;
 use crate::object::{Creation, Object, Replacement, Version};
@@ -44,7 +44,7 @@ impl Bucket {
         loop {
             match self.get_once(key, limit).await {
                 Err(error) if read < READS && super::download::broke_off(&error) => {
-                    super::download::pause(read).await;
+                    aws::pause(read).await;
                     read += 1;
                 }
                 done => return done,
@@ -151,7 +151,8 @@ impl Bucket {
             Condition::Absent => call.if_none_match("*"),
             Condition::Is(version) => call.if_match(version.as_str()),
         };
-        let sent = call.customize().disable_payload_signing().interceptor(attempts.clone()).send().await;
+        let call = call.customize().config_override(aws_sdk_s3::Config::builder().retry_classifier(RetryConflicts));
+        let sent = call.disable_payload_signing().interceptor(attempts.clone()).send().await;
         match sent {
             Ok(output) => self.version(key, output.e_tag()).map(Some),
             Err(error) if is_refused(&error) || (matches!(condition, Condition::Is(_)) && is_missing(&error)) => {

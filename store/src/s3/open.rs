@@ -8,7 +8,6 @@ use manifest_schema::Digest;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::call::RetryConflicts;
 use super::object::{Condition, Kept};
 use super::window::Window;
 use super::{Bucket, Inner};
@@ -65,7 +64,6 @@ impl Bucket {
                 Some(general) => timeouts.to_builder().take_unset_from(general.to_builder()).build(),
                 None => timeouts,
             })
-            .retry_classifier(RetryConflicts)
             .build();
         Self(Arc::new(Inner {
             client: Client::from_conf(config),

@@ -2,10 +2,13 @@
 //!
 //! A blob of up to 16 MiB is read into memory, compared with its digest, and sent in one request; S3 compares it again.
 //! A larger one is sent in parts, several at once, each with its own SHA-256, while the whole is hashed too; the upload
-//! is completed only when that digest is the blob's, and aborted otherwise: until then nobody can see it.
+//! is completed only when that digest is the blob's, and aborted otherwise: until then nobody can see it. If another
+//! writer gets in the way of the completion, all parts are sent again in an upload of their own, as S3 documents for
+//! `CompleteMultipartUpload`.
 
 use std::io::{self, Read};
 
+use aws::ErrorKind;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
@@ -25,6 +28,8 @@ use crate::work::blocking;
 
 /// Smaller blobs are sent without asking whether they are there: the answer is the same, and as quick.
 const ASK_FIRST: u64 = 256 << 10;
+/// How often a blob's parts are sent before it is told that another writer gets in the way.
+const SENDS: u32 = 3;
 
 impl Bucket {
     pub(crate) async fn create_blob(&self, blob: BlobRef, source: Source) -> Result<Creation, StoreError> {
@@ -51,7 +56,7 @@ impl Bucket {
     pub(super) async fn upload(
         &self,
         blob: &BlobRef,
-        source: Source,
+        mut source: Source,
         condition: &Condition,
     ) -> Result<bool, StoreError> {
         let key = Key::Blob(blob.digest).to_string();
@@ -59,9 +64,9 @@ impl Bucket {
             return self.upload_parts(blob, &key, source, condition).await;
         }
         let _room = self.0.window.room(blob.size).await;
-        let mut reading = Reading::new(*blob, source, blob.size);
+        let blob = *blob;
         let bytes = blocking(self.shown(), move || {
-            reading.start()?;
+            let mut reading = Reading::open(blob, &mut source, blob.size)?;
             let bytes = reading.next_part()?;
             reading.finish().map(|()| bytes)
         });
@@ -73,13 +78,49 @@ impl Bucket {
         &self,
         blob: &BlobRef,
         key: &str,
-        source: Source,
+        mut source: Source,
         condition: &Condition,
     ) -> Result<bool, StoreError> {
         self.tidy().await;
-        let mut reading = Reading::new(*blob, source, part_size(blob.size));
-        // Opened first: what can't be read begins no upload.
-        let reading = blocking(self.shown(), move || reading.start().map(|()| reading)).await?;
+        let blob = *blob;
+        let mut send = 1;
+        loop {
+            // Opened first: what can't be read begins no upload.
+            let opened = blocking(self.shown(), move || {
+                Reading::open(blob, &mut source, part_size(blob.size)).map(|reading| (source, reading))
+            });
+            let (back, reading) = opened.await?;
+            match self.send_parts(&blob, key, reading, condition).await {
+                Err(StoreError::Aws(error))
+                    if error.kind() == ErrorKind::Conflict && send < SENDS && back.can_be_opened() =>
+                {
+                    aws::pause(send).await;
+                    if !self.holds(key, condition).await? {
+                        return Ok(false);
+                    }
+                    (source, send) = (back, send + 1);
+                }
+                done => return done,
+            }
+        }
+    }
+
+    /// Whether the condition holds now. If not, nothing has to be sent to learn it.
+    async fn holds(&self, key: &str, condition: &Condition) -> Result<bool, StoreError> {
+        let found = self.head(key).await?;
+        Ok(match condition {
+            Condition::Absent => found.is_none(),
+            Condition::Is(version) => found.is_some_and(|(_, found)| found == *version),
+        })
+    }
+
+    async fn send_parts(
+        &self,
+        blob: &BlobRef,
+        key: &str,
+        reading: Reading,
+        condition: &Condition,
+    ) -> Result<bool, StoreError> {
         let full = self.full(key);
         let call = self.0.client.create_multipart_upload().bucket(self.0.location.bucket()).key(&full);
         let call = self.ruled_parts(call).checksum_algorithm(ChecksumAlgorithm::Sha256);
@@ -221,22 +262,21 @@ struct Reading {
     blob: BlobRef,
     origin: String,
     part: u64,
-    source: Option<Source>,
-    reader: Option<io::Take<Box<dyn Read + Send>>>,
+    reader: io::Take<Box<dyn Read + Send>>,
     hasher: Hasher,
 }
 
 impl Reading {
-    fn new(blob: BlobRef, source: Source, part: u64) -> Self {
-        Self { blob, origin: source.name(), part, source: Some(source), reader: None, hasher: Hasher::default() }
-    }
-
-    fn start(&mut self) -> Result<(), StoreError> {
-        let Some(source) = self.source.take() else { return Ok(()) };
-        let opened = source.open().map_err(|error| self.unreadable(error))?;
-        // One byte more than expected is enough to know.
-        self.reader = Some(opened.take(self.blob.size.saturating_add(1)));
-        Ok(())
+    fn open(blob: BlobRef, source: &mut Source, part: u64) -> Result<Self, StoreError> {
+        let origin = source.name();
+        match source.open() {
+            Ok(reader) => {
+                // One byte more than expected is enough to know.
+                let reader = reader.take(blob.size.saturating_add(1));
+                Ok(Self { blob, origin, part, reader, hasher: Hasher::default() })
+            }
+            Err(source) => Err(StoreError::SourceUnreadable { origin, digest: blob.digest, source }),
+        }
     }
 
     /// The next part, which is shorter than the others only at the end.
@@ -246,10 +286,8 @@ impl Reading {
 
     fn read(&mut self, most: u64) -> Result<Bytes, StoreError> {
         let mut bytes = Vec::with_capacity(usize::try_from(most).unwrap_or_default());
-        if let Some(reader) = &mut self.reader {
-            let read = reader.take(most).read_to_end(&mut bytes);
-            read.map_err(|error| self.unreadable(error))?;
-        }
+        let read = (&mut self.reader).take(most).read_to_end(&mut bytes);
+        read.map_err(|error| self.unreadable(error))?;
         self.hasher.update(&bytes);
         Ok(bytes.into())
     }

@@ -10,6 +10,7 @@ use manifest_schema::manifest::BlobRef;
 use manifest_schema::names::{EnvironmentName, ProjectName};
 use manifest_schema::storage::Key;
 use store::{Creation, Location, Replacement, Source, Store, StoreError};
+use tokio::task::JoinSet;
 
 use crate::bench::{access, in_environment, location, open_or_create};
 
@@ -17,7 +18,10 @@ use crate::bench::{access, in_environment, location, open_or_create};
 const SIZES: [usize; 3] = [1000, 300 << 10, (17 << 20) + 5];
 
 fn content(length: usize) -> Vec<u8> {
-    (0..length).map(|index| u8::try_from(index * 7 % 251).unwrap()).collect()
+    let period: Vec<u8> = (0..251).map(|index| u8::try_from(index * 7 % 251).unwrap()).collect();
+    let mut bytes = period.repeat(length.div_ceil(period.len()));
+    bytes.truncate(length);
+    bytes
 }
 
 fn contents() -> Vec<Vec<u8>> {
@@ -94,18 +98,32 @@ fn lists(seen: &Seen) -> bool {
 
 type Fits = fn(&Seen) -> bool;
 
+/// Does all of these, several at once: each waits most of the time, until it tries again.
+async fn at_once(cases: impl IntoIterator<Item: Future<Output = ()> + Send + 'static>) {
+    let mut running = JoinSet::new();
+    for case in cases {
+        if running.len() == 6 {
+            running.join_next().await.unwrap().unwrap();
+        }
+        running.spawn(case);
+    }
+    while let Some(done) = running.join_next().await {
+        done.unwrap();
+    }
+}
+
 #[test]
-fn a_publisher_survives_or_fails_cleanly() {
-    in_environment("faults::a_publisher_survives_or_fails_cleanly", async {
+fn a_publisher_survives() {
+    in_environment("faults::a_publisher_survives", async {
         let server = SeaweedFs::start();
-        let proxy = FaultProxy::start(server.port());
-        let survived: [(&str, usize, Fault, Fits); 14] = [
+        let survived: [(&str, usize, Fault, Fits); 15] = [
             ("everything is slow", 100, Fault::Delay(Duration::from_millis(30)), |_| true),
             ("an error", 1, Fault::Status(500, "InternalError"), blobs),
             ("errors of parts", 3, Fault::Status(500, "InternalError"), parts),
             ("too fast", 2, Fault::Status(503, "SlowDown"), puts),
             ("another writer", 1, Fault::Status(409, "ConditionalRequestConflict"), blobs),
             ("another writer of the pointer", 1, Fault::Status(409, "ConditionalRequestConflict"), builds),
+            ("another writer at completions", 2, Fault::Status(409, "ConditionalRequestConflict"), completes),
             ("a closed connection", 2, Fault::Dropped, puts),
             ("a closed connection at the beginning", 1, Fault::Dropped, begins),
             ("a lost answer", 1, Fault::LostAnswer, blobs),
@@ -115,16 +133,27 @@ fn a_publisher_survives_or_fails_cleanly() {
             ("the completion's answer lost", 1, Fault::LostAnswer, completes),
             ("a cut listing", 1, Fault::Status(500, "InternalError"), lists),
         ];
-        for (name, times, fault, fits) in survived {
-            let place = location(&server.bucket(), "store");
+        let cases = survived.into_iter().map(|(name, times, fault, fits)| {
+            let (place, endpoint) = (location(&server.bucket(), "store"), server.endpoint());
+            let proxy = FaultProxy::start(server.port());
             proxy.first(times, fault, fits);
-            let created = publish(&place, &proxy.endpoint()).await.unwrap_or_else(|error| panic!("{name}: {error}"));
-            assert_eq!(created, Creation::Created, "{name}: our own pointer was taken for another's");
-            assert!(proxy.seen().iter().any(fits), "{name}: there was no such request");
-            assert_sound(&place, &server.endpoint()).await;
-            assert_no_uploads(&place, &server.endpoint(), name).await;
-        }
+            async move {
+                let created = publish(&place, &proxy.endpoint()).await;
+                let created = created.unwrap_or_else(|error| panic!("{name}: {error}"));
+                assert_eq!(created, Creation::Created, "{name}: our own pointer was taken for another's");
+                assert!(proxy.seen().iter().any(fits), "{name}: there was no such request");
+                assert_sound(&place, &endpoint).await;
+                assert_no_uploads(&place, &endpoint, name).await;
+            }
+        });
+        at_once(cases).await;
+    });
+}
 
+#[test]
+fn a_publisher_fails_cleanly() {
+    in_environment("faults::a_publisher_fails_cleanly", async {
+        let server = SeaweedFs::start();
         let failed: [(&str, Fault, Fits); 7] = [
             ("another checksum", Fault::WrongUpload, |seen| seen.path.contains(&Digest::of(&content(1000)).hex())),
             ("another checksum of a part", Fault::WrongUpload, parts),
@@ -134,31 +163,78 @@ fn a_publisher_survives_or_fails_cleanly() {
             ("no permission for the pointer", Fault::Status(403, "AccessDenied"), builds),
             ("a lie about a blob", Fault::Status(412, "PreconditionFailed"), blobs),
         ];
-        for (name, fault, fits) in failed {
-            let place = location(&server.bucket(), "store");
+        let cases = failed.into_iter().map(|(name, fault, fits)| {
+            let (place, endpoint) = (location(&server.bucket(), "store"), server.endpoint());
+            let proxy = FaultProxy::start(server.port());
             proxy.first(usize::MAX, fault, fits);
-            let refused = publish(&place, &proxy.endpoint()).await.unwrap_err();
-            assert!(!refused.is_temporary(), "{name}: {refused}");
-            assert_sound(&place, &server.endpoint()).await;
-            assert_no_uploads(&place, &server.endpoint(), name).await;
-            assert_eq!(publish(&place, &server.endpoint()).await.unwrap(), Creation::Created, "{name}: again");
-            assert_sound(&place, &server.endpoint()).await;
-        }
+            async move {
+                let refused = publish(&place, &proxy.endpoint()).await.unwrap_err();
+                assert!(!refused.is_temporary(), "{name}: {refused}");
+                assert_sound(&place, &endpoint).await;
+                assert_no_uploads(&place, &endpoint, name).await;
+                assert_eq!(publish(&place, &endpoint).await.unwrap(), Creation::Created, "{name}: again");
+                assert_sound(&place, &endpoint).await;
+            }
+        });
+        at_once(cases).await;
+    });
+}
 
-        // Wherever it stops, nothing shows that isn't whole, and the next run makes it whole.
+/// Nothing shows that isn't whole, and the next run makes it whole.
+#[test]
+fn a_publisher_may_stop_anywhere() {
+    in_environment("faults::a_publisher_may_stop_anywhere", async {
+        let server = SeaweedFs::start();
+        let proxy = FaultProxy::start(server.port());
         let bucket = server.bucket();
         let place = location(&bucket, "whole");
         proxy.plan(|_| Fault::None);
         let _ = publish(&place, &proxy.endpoint()).await.unwrap();
-        for stop in 0..proxy.seen().len() {
+        let cases = (0..proxy.seen().len()).map(|stop| {
             // Places of one bucket: this server sets disk aside for each bucket.
-            let place = location(&bucket, &format!("stop-{stop}"));
+            let (place, endpoint) = (location(&bucket, &format!("stop-{stop}")), server.endpoint());
+            let proxy = FaultProxy::start(server.port());
             proxy.plan(move |seen| if seen.number < stop { Fault::None } else { Fault::Status(403, "AccessDenied") });
-            assert!(publish(&place, &proxy.endpoint()).await.is_err(), "stopped at request {stop}");
-            assert_sound(&place, &server.endpoint()).await;
-            let _ = publish(&place, &server.endpoint()).await.unwrap();
-            assert_sound(&place, &server.endpoint()).await;
+            async move {
+                assert!(publish(&place, &proxy.endpoint()).await.is_err(), "stopped at request {stop}");
+                assert_sound(&place, &endpoint).await;
+                let _ = publish(&place, &endpoint).await.unwrap();
+                assert_sound(&place, &endpoint).await;
+            }
+        });
+        at_once(cases).await;
+    });
+}
+
+/// S3 wants the parts again, and what can be read only once can't be sent again.
+#[test]
+fn an_upload_that_others_get_in_the_way_of_begins_anew() {
+    in_environment("faults::an_upload_that_others_get_in_the_way_of_begins_anew", async {
+        let server = SeaweedFs::start();
+        let proxy = FaultProxy::start(server.port());
+        let place = location(&server.bucket(), "store");
+        let store = open_or_create(&place, &access(&proxy.endpoint())).await.unwrap();
+        let writer = store.blob_writer().await.unwrap();
+        let bytes = content(SIZES[2]);
+        let conflict = Fault::Status(409, "ConditionalRequestConflict");
+        for (source, begun) in [(Source::bytes(bytes.clone()), 3), (Source::reader(Cursor::new(bytes.clone())), 1)] {
+            proxy.first(usize::MAX, conflict.clone(), completes);
+            let refused = writer.create(&BlobRef::of(&bytes), source).await.unwrap_err();
+            assert!(refused.is_temporary(), "{refused}");
+            let seen = proxy.seen();
+            let count = |fits: Fits| seen.iter().filter(|seen| fits(seen)).count();
+            assert_eq!((count(begins), count(completes)), (begun, begun), "each upload is completed once");
+            assert_no_uploads(&place, &server.endpoint(), "conflicts").await;
         }
+
+        // Who was in the way had the same blob: then nothing is sent again.
+        let other = open_or_create(&place, &access(&server.endpoint())).await.unwrap();
+        let fault = Fault::CarriedOutBut(409, "ConditionalRequestConflict");
+        proxy.first(1, fault, completes);
+        let created = writer.create(&BlobRef::of(&bytes), Source::bytes(bytes.clone())).await.unwrap();
+        assert_eq!(created, Creation::Exists);
+        assert_eq!(proxy.seen().iter().filter(|seen| begins(seen)).count(), 1);
+        assert!(other.read_blob(&BlobRef::of(&bytes), Vec::new()).await.unwrap() == bytes);
     });
 }
 

@@ -134,7 +134,9 @@ where
             Origin::File(path) | Origin::Range { path, .. } => path.display().to_string(),
             Origin::Bytes(_) => "what was packed in memory".to_owned(),
         };
-        let source = Source::reader(Counted { source: Late::Closed(origin), progress: progress.clone() });
+        let progress = progress.clone();
+        let source =
+            Source::opener(move || Ok(Box::new(Counted { source: open(&origin)?, progress: progress.clone() })));
         let working = work(blob, source);
         async move { working.await.map_err(|error| named(error, name).into()) }
     })
@@ -166,37 +168,23 @@ fn named(error: StoreError, name: String) -> StoreError {
 
 /// Bytes that are counted while they are read.
 struct Counted {
-    source: Late,
+    source: Box<dyn Read + Send>,
     progress: Arc<Progress>,
-}
-
-/// A file is opened when its turn comes: a build may have more files than may be open.
-enum Late {
-    Closed(Origin),
-    Open(Box<dyn Read + Send>),
 }
 
 impl Read for Counted {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = match &mut self.source {
-            Late::Open(source) => source.read(buffer)?,
-            Late::Closed(origin) => {
-                let mut source = open(origin)?;
-                let read = source.read(buffer)?;
-                self.source = Late::Open(source);
-                read
-            }
-        };
+        let read = self.source.read(buffer)?;
         self.progress.advance(u64::try_from(read).unwrap_or(u64::MAX));
         Ok(read)
     }
 }
 
-/// Opens a blob's bytes; those in memory are taken out of it.
+/// Opens a blob's bytes; those in memory are copied.
 ///
 /// # Errors
 /// When the file can't be read.
-pub(crate) fn open(origin: &mut Origin) -> io::Result<Box<dyn Read + Send>> {
+pub(crate) fn open(origin: &Origin) -> io::Result<Box<dyn Read + Send>> {
     Ok(match origin {
         Origin::File(path) => Box::new(File::open(path)?),
         Origin::Range { path, offset, length } => {
@@ -204,6 +192,6 @@ pub(crate) fn open(origin: &mut Origin) -> io::Result<Box<dyn Read + Send>> {
             file.seek(SeekFrom::Start(*offset))?;
             Box::new(file.take(*length))
         }
-        Origin::Bytes(bytes) => Box::new(io::Cursor::new(std::mem::take(bytes))),
+        Origin::Bytes(bytes) => Box::new(io::Cursor::new(bytes.clone())),
     })
 }

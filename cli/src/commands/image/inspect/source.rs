@@ -86,10 +86,9 @@ impl ImageSource {
         match &self.place {
             Place::Store(store) => context.block_on(async { Ok(store.fetch(digest, limit).await?) }),
             Place::Files(origins) => {
-                let mut origin =
-                    origins.get(digest).cloned().with_context(|| format!("the image has no blob {digest}"))?;
+                let origin = origins.get(digest).with_context(|| format!("the image has no blob {digest}"))?;
                 let mut bytes = Vec::new();
-                let source = open(&mut origin).with_context(|| format!("can't read the blob {digest}"))?;
+                let source = open(origin).with_context(|| format!("can't read the blob {digest}"))?;
                 source.take(DOCUMENT_LIMIT).read_to_end(&mut bytes).with_context(|| format!("can't read {digest}"))?;
                 if Digest::of(&bytes) != *digest {
                     return Err(anyhow::anyhow!("the blob {digest} changed meanwhile, or is too large to read").into());

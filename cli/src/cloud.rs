@@ -1,32 +1,16 @@
 //! The way to AWS, as an environment's settings mean it. Nothing here is done before a command needs AWS.
 
-use aws::{Connection, Tag};
-use manifest_schema::manifest::BuildNumber;
-use manifest_schema::names::ChangeId;
+use aws::Connection;
 
 use crate::config::{Environment, EnvironmentArgs};
 use crate::context::Context;
 use crate::env;
 use crate::exit::Failure;
-
-/// What a session of a role is for, as far as it is known: IAM policies can ask for it, and CloudTrail shows it.
-#[derive(Debug, Default, Clone)]
-pub(crate) struct Purpose {
-    /// Which build.
-    pub(crate) build: Option<BuildNumber>,
-    /// Which change.
-    pub(crate) change: Option<ChangeId>,
-}
+use crate::purpose::Purpose;
 
 /// The way to AWS of an environment.
 pub(crate) async fn connect(environment: &Environment, purpose: &Purpose) -> Connection {
-    let Purpose { build, change } = purpose;
-    let tags = [
-        environment.project().map(|project| Tag::new("airlock-project", project.as_str())),
-        build.map(|build| Tag::new("airlock-build", &build.to_string())),
-        change.as_ref().map(|change| Tag::new("airlock-change", change.as_str())),
-    ];
-    Connection::new(environment.aws(), &tags.into_iter().flatten().collect::<Vec<_>>()).await
+    Connection::new(environment.aws(), &purpose.tags(environment.project())).await
 }
 
 /// The environment of a command that has no `--environment`: the one that AIRLOCK_ENVIRONMENT names, or the only one.

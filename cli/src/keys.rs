@@ -9,13 +9,14 @@ use manifest_schema::keys::{KeyError, PublicKey, SecretKey};
 use signing::{KeySource, KmsKey, Signer};
 use zeroize::Zeroizing;
 
-use crate::cloud::{self, Purpose};
+use crate::cloud;
 use crate::config::Environment;
 use crate::context::Context;
 use crate::env;
 use crate::exit::Failure;
 use crate::files::{self, FileError};
 use crate::output::Output;
+use crate::purpose::Purpose;
 
 /// Largest key or passphrase file that is read, in bytes.
 const LIMIT: usize = 64 << 10;

@@ -23,6 +23,7 @@ mod parallel;
 mod pipeline;
 mod production;
 mod progress;
+mod purpose;
 mod starting_policy;
 mod statements;
 mod stores;

@@ -11,6 +11,7 @@ use crate::config::{Environment, EnvironmentArgs, Gateway};
 use crate::context::Context;
 use crate::exit::{Failure, OrFail as _};
 use crate::gateway_client::GatewayClient;
+use crate::purpose::Purpose;
 use crate::trusted::{self, RootArgs};
 
 /// One environment, opened.
@@ -26,14 +27,18 @@ pub(crate) struct Production {
 }
 
 impl Production {
-    /// Opens the environment that is meant.
+    /// Opens the environment that is meant, for a purpose.
     ///
     /// # Errors
     /// When it is ambiguous, or a store or the gateway can't be opened.
-    pub(crate) async fn open(context: &Context, arguments: &EnvironmentArgs) -> Result<Self, Failure> {
+    pub(crate) async fn open(
+        context: &Context,
+        arguments: &EnvironmentArgs,
+        purpose: &Purpose,
+    ) -> Result<Self, Failure> {
         let environment = context.environment(arguments)?;
         let name = environment.name()?.clone();
-        let artifacts = Store::open(environment.artifacts()?, &environment.access()).await?;
+        let artifacts = Store::open(environment.artifacts()?, &environment.access(purpose)).await?;
         let Gateway::Local { production } = environment.gateway()?;
         let client = GatewayClient::local(&production, &context.ambient).await?;
         Ok(Self { name, environment, artifacts, client })

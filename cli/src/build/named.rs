@@ -18,6 +18,7 @@ use crate::context::Context;
 use crate::exit::{Failure, OrFail as _};
 use crate::files;
 use crate::production::{self, Production};
+use crate::purpose::Purpose;
 
 /// What people may write for a build.
 pub(crate) const FORMS: &str =
@@ -118,14 +119,18 @@ impl NamedBuild {
             BuildName::Digest(digest) => {
                 let environment = context.environment(place)?;
                 context.block_on(async {
-                    fetch(&Store::open(environment.artifacts()?, &environment.access()).await?, *digest).await
+                    fetch(
+                        &Store::open(environment.artifacts()?, &environment.access(&Purpose::default())).await?,
+                        *digest,
+                    )
+                    .await
                 })
             }
             BuildName::Number { project, epoch, number } => {
                 let project = project_of(context, project.as_ref())?;
                 let environment = context.environment(place)?;
                 context.block_on(async {
-                    let store = Store::open(environment.artifacts()?, &environment.access()).await?;
+                    let store = Store::open(environment.artifacts()?, &environment.access(&Purpose::default())).await?;
                     let (build, digest) = look_up(&store, &project, *epoch, *number).await?;
                     if store.size_of(&Key::Blob(digest)).await?.is_none() {
                         return Err(gone(&store, &project, build, digest));
@@ -174,7 +179,7 @@ async fn deployed(
     environment: &EnvironmentName,
 ) -> Result<(Production, Deployed, Digest), Failure> {
     let place = EnvironmentArgs { environment: Some(environment.clone()), store };
-    let production = Production::open(context, &place).await?;
+    let production = Production::open(context, &place, &Purpose::default()).await?;
     let project = production::project(context, None)?;
     let Some(record) = production.client.latest(environment, &project).await? else {
         let problem = anyhow::anyhow!("{project} was never deployed to {environment}");

@@ -8,6 +8,7 @@ use super::named;
 use crate::config::Environment;
 use crate::context::Context;
 use crate::exit::Failure;
+use crate::purpose::Purpose;
 
 /// How many builds, from the newest, are looked at for one that is the same.
 const MOST_COMPARED: usize = 50;
@@ -25,7 +26,7 @@ pub(crate) fn assign(
     manifest.build.number = 1;
     let Some(location) = environment.artifacts_if_any() else { return Ok(()) };
     let number = context.block_on(async {
-        match Store::open(location, &environment.access()).await {
+        match Store::open(location, &environment.access(&Purpose::default())).await {
             // The first build is made before anything is published.
             Err(StoreError::NotFound { .. }) => Ok(1),
             Err(error) => Err(error.into()),

@@ -16,6 +16,7 @@ use crate::exit::{Exit, Failure};
 use crate::output::{Table, plain};
 use crate::pipeline::events::{outcome_text, plural};
 use crate::production::{self, Production};
+use crate::purpose::Purpose;
 use crate::trusted::RootArgs;
 
 /// What to look at.
@@ -49,7 +50,7 @@ pub(crate) struct Log {
 impl Log {
     fn run(self, context: &Context) -> Result<Exit, Failure> {
         context.block_on(async {
-            let production = Production::open(context, &self.environment).await?;
+            let production = Production::open(context, &self.environment, &Purpose::default()).await?;
             let project = production::project(context, self.project.as_ref())?;
             let mut jobs = production.client.jobs().await?;
             jobs.retain(|line| (&line.request.environment, &line.request.project) == (&production.name, &project));
@@ -98,7 +99,7 @@ pub(crate) struct Verify {
 impl Verify {
     fn run(self, context: &Context) -> Result<Exit, Failure> {
         context.block_on(async {
-            let production = Production::open(context, &self.environment).await?;
+            let production = Production::open(context, &self.environment, &Purpose::default()).await?;
             let project = production::project(context, self.project.as_ref())?;
             let roots = self.roots.pinned(&production.environment)?;
             let versions = records::trust::published(&production.artifacts).await?;

@@ -8,6 +8,7 @@ use crate::config::EnvironmentArgs;
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
 use crate::production::Production;
+use crate::purpose::Purpose;
 
 /// Asks a job to stop as soon as it safely can.
 #[derive(clap::Args)]
@@ -24,7 +25,7 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) fn run(self, context: &Context) -> Result<Exit, Failure> {
         context.block_on(async {
-            let production = Production::open(context, &self.environment).await?;
+            let production = Production::open(context, &self.environment, &Purpose::default()).await?;
             let result = production.client.cancel(self.job).await?;
             if context.out.is_json() {
                 context.out.json(&json!({ "job": self.job, "result": result }))?;

@@ -15,7 +15,6 @@ use serde_json::json;
 use signing::Signer;
 
 use crate::build::named::{BuildName, NamedBuild};
-use crate::cloud::Purpose;
 use crate::config::EnvironmentArgs;
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
@@ -24,6 +23,7 @@ use crate::pipeline::changes::{self, Texts, Vote, whoami};
 use crate::pipeline::copies;
 use crate::pipeline::waiting::{self, Question};
 use crate::production::{self, Production};
+use crate::purpose::Purpose;
 
 /// What to do with changes.
 #[derive(Subcommand)]
@@ -78,8 +78,9 @@ pub(crate) struct Open {
 impl Open {
     fn run(self, context: &Context) -> Result<Exit, Failure> {
         let build = NamedBuild::find(context, &self.environment, &self.build)?;
+        let purpose = Purpose::of_build(build.manifest.build.number());
         context.block_on(async {
-            let production = Production::open(context, &self.environment).await?;
+            let production = Production::open(context, &self.environment, &purpose).await?;
             let policy = production.policy().await?;
             let plan = match (self.plan, self.plan_job) {
                 (Some(plan), _) => plan,
@@ -153,8 +154,7 @@ async fn load(
     environment: &EnvironmentArgs,
     change: &ChangeId,
 ) -> Result<Signer, Failure> {
-    let purpose = Purpose { build: None, change: Some(change.clone()) };
-    key.load(context, || context.environment(environment), &purpose).await
+    key.load(context, || context.environment(environment), &Purpose::of_change(change)).await
 }
 
 async fn cast(
@@ -164,7 +164,7 @@ async fn cast(
     verb: &str,
     vote: Vote<'_>,
 ) -> Result<Exit, Failure> {
-    let production = Production::open(context, environment).await?;
+    let production = Production::open(context, environment, &Purpose::of_change(id)).await?;
     let tracker = production::tracker(&production.environment)?;
     let change = tracker.get(id)?;
     let statement = changes::vote(context, &production, &tracker, &change, vote).await?;
@@ -241,7 +241,7 @@ impl Revoke {
     }
 
     async fn newest(&self, context: &Context, key: &Signer) -> Result<Digest, Failure> {
-        let production = Production::open(context, &self.environment).await?;
+        let production = Production::open(context, &self.environment, &Purpose::of_change(&self.change)).await?;
         let change = production::tracker(&production.environment)?.get(&self.change)?;
         let policy = production.policy().await?;
         let person = policy.policy().person_of(&key.public()).cloned();
@@ -276,7 +276,7 @@ pub(crate) struct Wait {
 impl Wait {
     fn run(self, context: &Context) -> Result<Exit, Failure> {
         context.block_on(async {
-            let production = Production::open(context, &self.environment).await?;
+            let production = Production::open(context, &self.environment, &Purpose::of_change(&self.change)).await?;
             let change = production::tracker(&production.environment)?.get(&self.change)?;
             let policy = production.policy().await?;
             let request = &change.request;

@@ -24,7 +24,6 @@ use store::Store;
 use crate::build::make::{self, Options};
 use crate::build::named::{BuildName, NamedBuild};
 use crate::build::publish::{self, Happened};
-use crate::cloud::Purpose;
 use crate::config::{Environment, EnvironmentArgs};
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
@@ -34,6 +33,7 @@ use crate::pipeline::follow::{Follow, verdict};
 use crate::pipeline::waiting::Question;
 use crate::pipeline::{copies, launch, summary};
 use crate::production::{self, Production};
+use crate::purpose::Purpose;
 use crate::trusted::{self, RootArgs};
 
 /// Builds, signs, publishes, plans, asks for approval, waits for it, applies, and closes the change.
@@ -88,14 +88,14 @@ impl Args {
         context.out.say(format!("build {} of {name}: manifest {}", number.number(), build.digest.short()));
         let local = || KeySource::File(project.resolve(".airlock/keys/builder.pem".as_ref()));
         let source = self.builder_key.clone().unwrap_or_else(local);
-        let purpose = Purpose { build: Some(number.number()), change: None };
+        let purpose = Purpose::of_build(number.number());
         context.block_on(async {
             let key = signer(&source, &self.passphrase, context, || Ok(environment.clone()), &purpose).await;
             let key = key.map_err(|failure| match &source {
                 KeySource::File(_) => failure.hint("name the builder's key with --builder-key, or run `airlock init`"),
                 KeySource::Kms(_) => failure,
             })?;
-            let store = store::Store::open_or_create(location, &environment.access()).await?;
+            let store = store::Store::open_or_create(location, &environment.access(&purpose)).await?;
             warn_unless_builder(context, &environment, &store, &key.public()).await;
             let known = attestations::list(&store, build.digest, AttestationKind::Build).await?;
             let ours = [key.public()];
@@ -121,7 +121,8 @@ impl Args {
     }
 
     async fn deploy(self, context: &Context, build: &NamedBuild) -> Result<Exit, Failure> {
-        let production = Production::open(context, &self.environment).await?;
+        let production =
+            Production::open(context, &self.environment, &Purpose::of_build(build.manifest.build.number())).await?;
         let tracker = production::tracker(&production.environment)?;
         if let Some(status) = self.already_applying(context, &production, build).await? {
             let change = status.request.change.clone();

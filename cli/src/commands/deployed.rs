@@ -12,6 +12,7 @@ use crate::exit::{Exit, Failure};
 use crate::gateway_client::ago;
 use crate::pipeline::events::outcome_text;
 use crate::production::{self, Production};
+use crate::purpose::Purpose;
 
 /// Says what runs where, since when, approved by whom.
 #[derive(clap::Args)]
@@ -26,7 +27,7 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) fn run(self, context: &Context) -> Result<Exit, Failure> {
         context.block_on(async {
-            let production = Production::open(context, &self.environment).await?;
+            let production = Production::open(context, &self.environment, &Purpose::default()).await?;
             let project = production::project(context, self.project.as_ref())?;
             let latest = production.client.latest(&production.name, &project).await?;
             if context.out.is_json() {

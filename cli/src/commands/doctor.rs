@@ -18,6 +18,7 @@ use crate::env;
 use crate::exit::{Exit, Failure};
 use crate::files;
 use crate::output::{count, duration, plain, wrap};
+use crate::purpose::Purpose;
 use crate::trusted::{self, RootArgs};
 
 /// A trust policy that expires sooner is worth a word.
@@ -102,7 +103,7 @@ impl Args {
         let mut checks = Vec::new();
         match environment.artifacts() {
             Ok(location) => {
-                let store = store(context, "artifacts store", location, &environment.access());
+                let store = store(context, "artifacts store", location, &environment.access(&Purpose::default()));
                 // Without the store there is no policy to look at, and one problem is enough.
                 let trust = store.ok.then(|| trust(context, environment, location));
                 checks.extend(std::iter::once(store).chain(trust));
@@ -169,7 +170,8 @@ fn trust(context: &Context, environment: &Environment, location: &Location) -> C
     let name = "trust policy";
     let established = RootArgs::default().pinned(environment).and_then(|roots| {
         let versions = context.block_on(async {
-            Ok(records::trust::published(&Store::open(location, &environment.access()).await?).await?)
+            Ok(records::trust::published(&Store::open(location, &environment.access(&Purpose::default())).await?)
+                .await?)
         })?;
         TrustedPolicy::establish(&roots, &versions, 0, context.ambient.now()).map_err(trusted::refused)
     });

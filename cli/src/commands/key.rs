@@ -9,11 +9,12 @@ use serde_json::json;
 use signing::KeySource;
 use zeroize::Zeroizing;
 
-use crate::cloud::{self, Purpose};
+use crate::cloud;
 use crate::context::Context;
 use crate::exit::{Exit, Failure, OrFail as _};
 use crate::files;
 use crate::keys::{self, PassphraseArgs, PublicKeyProblem};
+use crate::purpose::Purpose;
 
 /// What to do with keys.
 #[derive(Subcommand)]

@@ -14,6 +14,7 @@ use crate::exit::{Exit, Failure};
 use crate::pipeline::follow::{Follow, verdict};
 use crate::pipeline::{copies, launch, waiting};
 use crate::production::{self, Production};
+use crate::purpose::Purpose;
 
 /// Asks production for a deploy job.
 #[derive(clap::Args)]
@@ -86,7 +87,8 @@ impl Args {
     }
 
     async fn launch(self, context: &Context, build: &NamedBuild) -> Result<Exit, Failure> {
-        let production = Production::open(context, &self.environment).await?;
+        let purpose = Purpose { build: Some(build.manifest.build.number()), change: self.change.clone() };
+        let production = Production::open(context, &self.environment, &purpose).await?;
         let (plan, approvals) = self.plan_and_approvals(context, &production).await?;
         let asked = Asked {
             action: self.action,

@@ -12,6 +12,7 @@ use crate::build::publish::{self, Care, Happened, Published, Sent};
 use crate::config::EnvironmentArgs;
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
+use crate::purpose::Purpose;
 use crate::statements::EnvelopeFile;
 
 /// What to publish, and where.
@@ -42,7 +43,9 @@ impl Args {
         let location = environment.artifacts()?;
         let care = if self.repair { Care::Repair } else { Care::Believe };
         let published = context.block_on(async {
-            let store = Store::open_or_create(location, &environment.access()).await?;
+            let store =
+                Store::open_or_create(location, &environment.access(&Purpose::of_build(build.manifest.build.number())))
+                    .await?;
             publish::publish(context, &store, &build, &envelopes, care).await
         })?;
         tell(context, &build, location, &published)?;

@@ -15,6 +15,7 @@ use crate::gateway_client::ago;
 use crate::pipeline::follow::{Follow, verdict};
 use crate::pipeline::{copies, events, summary};
 use crate::production::Production;
+use crate::purpose::Purpose;
 
 /// Says how a job is.
 #[derive(clap::Args)]
@@ -44,7 +45,7 @@ impl Args {
     }
 
     async fn status(self, context: &Context) -> Result<Exit, Failure> {
-        let production = Production::open(context, &self.environment).await?;
+        let production = Production::open(context, &self.environment, &Purpose::default()).await?;
         let client = &production.client;
         let status = if self.follow {
             let timeout = self.timeout.map(Duration::from_secs);

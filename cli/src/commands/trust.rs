@@ -13,13 +13,14 @@ use serde_json::json;
 use signing::Signer;
 use store::Store;
 
-use crate::cloud::{self, Purpose};
+use crate::cloud;
 use crate::config::EnvironmentArgs;
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
 use crate::files;
 use crate::keys::SigningKeyArgs;
 use crate::output::{Table, plain};
+use crate::purpose::Purpose;
 use crate::starting_policy::{self, Keys};
 use crate::statements::EnvelopeFile;
 use crate::trusted::{self, RootArgs};
@@ -174,7 +175,7 @@ impl Verify {
         let environment = context.environment(&self.environment)?;
         let roots = self.roots.pinned(&environment)?;
         let versions = context.block_on(async {
-            let artifacts = Store::open(environment.artifacts()?, &environment.access()).await?;
+            let artifacts = Store::open(environment.artifacts()?, &environment.access(&Purpose::default())).await?;
             Ok(records::trust::published(&artifacts).await?)
         })?;
         let newest = TrustedPolicy::establish(&roots, &versions, 0, context.ambient.now()).map_err(trusted::refused)?;
@@ -215,7 +216,8 @@ impl Show {
                 let environment = context.environment(&self.environment)?;
                 let roots = self.roots.pinned(&environment)?;
                 context.block_on(async {
-                    let artifacts = Store::open(environment.artifacts()?, &environment.access()).await?;
+                    let artifacts =
+                        Store::open(environment.artifacts()?, &environment.access(&Purpose::default())).await?;
                     Ok(trusted::newest(&artifacts, &roots).await?.policy().clone())
                 })?
             }
@@ -288,7 +290,8 @@ impl Publish {
         let environment = context.environment(&self.environment)?;
         let signed = SignedPolicy { version: policy.version, policy: bytes, envelopes };
         context.block_on(async {
-            let artifacts = Store::open_or_create(environment.artifacts()?, &environment.access()).await?;
+            let artifacts =
+                Store::open_or_create(environment.artifacts()?, &environment.access(&Purpose::default())).await?;
             Ok(records::trust::publish(&artifacts, &signed).await?)
         })?;
         context.out.say(format!(

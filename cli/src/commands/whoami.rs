@@ -7,11 +7,12 @@ use manifest_schema::trust::TrustPolicy;
 use serde::Serialize;
 use store::Store;
 
-use crate::cloud::{self, Purpose};
+use crate::cloud;
 use crate::config::{Environment, EnvironmentArgs};
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
 use crate::output::plain;
+use crate::purpose::Purpose;
 use crate::trusted::{self, RootArgs};
 
 /// Whose settings to use.
@@ -76,7 +77,7 @@ impl Args {
 
     async fn policy(&self, environment: &Environment) -> Result<TrustPolicy, Failure> {
         let roots = self.roots.pinned(environment)?;
-        let artifacts = Store::open(environment.artifacts()?, &environment.access()).await?;
+        let artifacts = Store::open(environment.artifacts()?, &environment.access(&Purpose::default())).await?;
         Ok(trusted::newest(&artifacts, &roots).await?.policy().clone())
     }
 }

@@ -10,6 +10,7 @@ use store::{Access, BucketRules, Location};
 use super::{EnvironmentConfig, FILE_NAME, Project};
 use crate::env;
 use crate::exit::{Failure, OrFail as _};
+use crate::purpose::Purpose;
 
 /// Which environment, and what of it is elsewhere than `airlock.toml` says.
 #[derive(Debug, Default, Args)]
@@ -86,8 +87,8 @@ impl Environment {
     }
 
     /// How the artifacts store is reached.
-    pub(crate) fn access(&self) -> Access {
-        Access { aws: self.aws.clone(), bucket: self.s3.clone(), ..Access::default() }
+    pub(crate) fn access(&self, purpose: &Purpose) -> Access {
+        Access { aws: self.aws.clone(), tags: purpose.tags(self.project()), bucket: self.s3.clone() }
     }
 
     /// Its name.
@@ -233,7 +234,7 @@ mod tests {
         let text = "[environments.a]\nartifacts = \"s3://bucket/x\"\n[environments.a.aws]\nregion = \"eu-central-1\"\n\
                     [environments.a.s3]\nowner = \"111122223333\"\npath-style = true\n\
                     retention = { mode = \"compliance\", days = 90 }\n";
-        let access = resolve(text, None).unwrap().access();
+        let access = resolve(text, None).unwrap().access(&Purpose::default());
         assert_eq!(access.aws.region.as_deref(), Some("eu-central-1"));
         assert_eq!(access.bucket.owner.map(String::from).as_deref(), Some("111122223333"));
         assert!(access.bucket.path_style && access.bucket.retention.is_some());

@@ -12,6 +12,7 @@ use crate::build::named::NamedBuild;
 use crate::config::EnvironmentArgs;
 use crate::context::Context;
 use crate::exit::Failure;
+use crate::purpose::Purpose;
 
 /// Compares two builds, with everything about them that is at hand, as far as `limits` reach.
 pub(crate) fn collect(
@@ -29,7 +30,7 @@ pub(crate) fn collect(
         let mut inside = Inside::new(&old.manifest, &new.manifest, limits);
         let filled = context.block_on(async {
             let environment = context.environment(place)?;
-            let store = Store::open(environment.artifacts()?, &environment.access()).await?;
+            let store = Store::open(environment.artifacts()?, &environment.access(&Purpose::default())).await?;
             inside.fill(&store, &mut diff.artifacts).await;
             Ok(inside.unseen(&store))
         });

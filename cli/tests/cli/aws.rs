@@ -106,6 +106,49 @@ fn a_role_is_taken_on_with_what_there_is() {
     }
 }
 
+type Tags<'a> = &'a [(&'a str, &'a str)];
+
+/// Commands that open the artifacts store, as far as they know what for. No store is there: it ends with the opening.
+#[test]
+fn the_session_that_opens_a_store_says_what_for() {
+    let double = Double::start();
+    double.role(Role::open("ci"));
+    let world = World::signed().in_cloud(&double).with("AIRLOCK_ENVIRONMENT", "production");
+    let toml = "project = \"hello\"\n[environments.production]\nartifacts = \"s3://builds/airlock\"\n\
+                aws = { role = { arn = \"arn:aws:iam::111111111111:role/ci\" } }\n";
+    world.write("airlock.toml", toml);
+    let (project, build, change) =
+        (("airlock-project", "hello"), ("airlock-build", "0.1"), ("airlock-change", "CHG-1"));
+    let plan = format!("sha256:{}", "0".repeat(64));
+    let manifest = "build-manifest.json";
+    let cases: [(&[&str], Tags<'_>); 8] = [
+        (&["publish", manifest, "--envelope", "build.dsse.json"], &[project, build]),
+        (&["manifest", "show", manifest, "--store", "s3://builds/airlock"], &[project, build]),
+        (&["deploy", "--build", manifest], &[project, build]),
+        (&["launch-deploy-job", manifest, "--action", "plan"], &[project, build]),
+        (
+            &["launch-deploy-job", manifest, "--action", "apply", "--plan", &plan, "--change", "CHG-1"],
+            &[project, build, change],
+        ),
+        (&["change", "open", manifest, "--plan", &plan], &[project, build]),
+        (&["change", "show", "CHG-1"], &[project, change]),
+        (&["deployed"], &[project]),
+    ];
+    for (arguments, expected) in cases {
+        let before = double.calls_of("sts:AssumeRole").len();
+        let ran = world.run(arguments);
+        assert!(ran.stderr.contains("s3:GetObject on arn:aws:s3:::builds failed: NoSuchBucket"), "{arguments:?}: {}", ran.stderr);
+        let calls = double.calls_of("sts:AssumeRole");
+        assert!(calls.len() > before, "{arguments:?} took on no role");
+        for call in &calls[before..] {
+            let said = |number: usize, what| call.parameters.get(&format!("Tags.member.{number}.{what}")).cloned();
+            let tags: Vec<_> = (1..).map_while(|number| said(number, "Key").zip(said(number, "Value"))).collect();
+            let tags: Vec<_> = tags.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+            assert_eq!(tags, expected, "{arguments:?}");
+        }
+    }
+}
+
 #[test]
 fn a_role_that_cannot_be_taken_on_is_told_with_what_to_check() {
     let double = Double::start();

@@ -17,6 +17,7 @@ use crate::output::{Table, plain};
 use crate::pipeline::summary;
 use crate::pipeline::waiting::{self, View};
 use crate::production::{self, Production};
+use crate::purpose::Purpose;
 
 /// Shows a change.
 #[derive(clap::Args)]
@@ -31,7 +32,7 @@ impl Show {
     pub(super) fn run(self, context: &Context) -> Result<Exit, Failure> {
         let Some(id) = &self.change else { return self.list(context) };
         context.block_on(async {
-            let production = Production::open(context, &self.environment).await?;
+            let production = Production::open(context, &self.environment, &Purpose::of_change(id)).await?;
             let change = production::tracker(&production.environment)?.get(id)?;
             let view = waiting::view(context, &production, &change).await?;
             if context.out.is_json() {

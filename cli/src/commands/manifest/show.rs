@@ -13,6 +13,7 @@ use crate::context::Context;
 use crate::exit::{Exit, Failure};
 use crate::inspect::presence::Blobs;
 use crate::inspect::signatures;
+use crate::purpose::Purpose;
 use crate::trusted::{self, RootArgs};
 
 /// Which build.
@@ -67,7 +68,7 @@ impl Args {
             return Ok(nowhere("none is named (--store)".to_owned()));
         };
         context.block_on(async {
-            match Store::open(location, &environment.access()).await {
+            match Store::open(location, &environment.access(&Purpose::of_build(build.manifest.build.number()))).await {
                 Ok(store) => self.ask(context, &store, &environment, build).await,
                 // What was just built may be the first of all.
                 Err(StoreError::NotFound { .. }) => Ok(nowhere(format!("there is no store at {location} yet"))),

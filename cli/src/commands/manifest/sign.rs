@@ -6,11 +6,12 @@ use serde_json::json;
 
 use crate::build::make;
 use crate::build::named::NamedBuild;
-use crate::cloud::{self, Purpose};
+use crate::cloud;
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
 use crate::files;
 use crate::keys::SigningKeyArgs;
+use crate::purpose::Purpose;
 
 /// What to sign, and with which key.
 #[derive(clap::Args)]
@@ -28,7 +29,7 @@ impl Args {
     pub(crate) fn run(self, context: &Context) -> Result<Exit, Failure> {
         let build = NamedBuild::read(&self.manifest)?;
         let built_at = context.ambient.now().whole_seconds();
-        let purpose = Purpose { build: Some(build.manifest.build.number()), change: None };
+        let purpose = Purpose::of_build(build.manifest.build.number());
         let (signer, signed) = context.block_on(async {
             let key = self.key.load(context, || cloud::environment(context), &purpose).await?;
             Ok((key.public().id(), make::sign(&build, &key, built_at).await?))

@@ -21,6 +21,7 @@ use crate::files::{self, FileError};
 use crate::inspect::disk::{self, Compared};
 use crate::inspect::presence::Blobs;
 use crate::keys::{self, PublicKeyProblem};
+use crate::purpose::Purpose;
 use crate::statements::EnvelopeFile;
 use crate::trusted::{self, RootArgs};
 
@@ -87,8 +88,9 @@ impl Args {
             (self.in_files(&name)?, None)
         } else {
             let environment = context.environment(&self.place()?)?;
-            let opened =
-                context.block_on(async { Ok(Store::open(environment.artifacts()?, &environment.access()).await?) });
+            let opened = context.block_on(async {
+                Ok(Store::open(environment.artifacts()?, &environment.access(&Purpose::default())).await?)
+            });
             let store = opened.map_err(|failure| self.without_store(failure))?;
             let candidate = context.block_on(self.in_store(context, &name, &environment, &store))?;
             (candidate, Some(store))

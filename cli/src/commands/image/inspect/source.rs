@@ -19,6 +19,7 @@ use crate::config::EnvironmentArgs;
 use crate::context::Context;
 use crate::exit::{Failure, OrFail as _};
 use crate::progress::Progress;
+use crate::purpose::Purpose;
 
 /// An image and where its blobs are.
 pub(super) struct ImageSource {
@@ -54,7 +55,7 @@ impl ImageSource {
             BuildName::File(_) | BuildName::Digest(_) | BuildName::Number { .. } => context.environment(place)?,
         };
         let location = environment.artifacts()?;
-        let access = environment.access();
+        let access = environment.access(&Purpose::of_build(build.manifest.build.number()));
         let store = context.block_on(async { Ok::<_, Failure>(Store::open(location, &access).await?) })?;
         Ok(Self { artifact, place: Place::Store(store) })
     }

@@ -13,7 +13,7 @@ use crate::github::GitHubSessions;
 use crate::settings::{Role, Settings, Tag, WebIdentity};
 
 /// How often a call is tried before its error is told.
-const ATTEMPTS: u32 = 5;
+pub(crate) const ATTEMPTS: u32 = 5;
 /// The longest pause between two attempts; pauses are drawn at random below a bound that doubles.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// Until a connection stands.

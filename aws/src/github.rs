@@ -2,7 +2,8 @@
 //!
 //! A job with `permissions: id-token: write` finds an address and a bearer token in its environment; there it gets an
 //! OpenID Connect token that is good for a few minutes (GitHub's "OpenID Connect reference"). It is asked for anew for each
-//! session, so a job can wait longer than one lasts.
+//! session, so a job can wait longer than one lasts. What may be in order a moment later is asked again, as often as the SDK
+//! asks AWS.
 
 use std::fmt;
 use std::time::SystemTime;
@@ -20,7 +21,8 @@ use aws_smithy_types::byte_stream::ByteStream;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use crate::connection::{CONNECT, FIRST_BYTE, TLS};
+use crate::connection::{ATTEMPTS, CONNECT, FIRST_BYTE, TLS};
+use crate::pause::pause;
 
 /// Where the token is asked for.
 const ADDRESS: &str = "ACTIONS_ID_TOKEN_REQUEST_URL";
@@ -38,6 +40,13 @@ pub(crate) struct GitHubSessions {
     sts: aws_sdk_sts::Client,
     http: Connector,
     asked: Option<(String, Zeroizing<String>)>,
+}
+
+/// Why GitHub gave no token.
+struct NoToken {
+    what: String,
+    /// Whether it may give one in a moment.
+    passes: bool,
 }
 
 /// What GitHub answers.
@@ -66,24 +75,39 @@ impl GitHubSessions {
             );
             CredentialsError::invalid_configuration(missing)
         })?;
-        let failed = |what: String| CredentialsError::provider_error(format!("GitHub's token: {what}"));
+        let mut attempt = 1;
+        loop {
+            match self.ask(address, bearer).await {
+                Ok(token) => return Ok(token),
+                Err(NoToken { passes: true, .. }) if attempt < ATTEMPTS => pause(attempt).await,
+                Err(NoToken { what, .. }) => {
+                    return Err(CredentialsError::provider_error(format!("GitHub's token: {what}")));
+                }
+            }
+            attempt += 1;
+        }
+    }
+
+    async fn ask(&self, address: &str, bearer: &str) -> Result<Zeroizing<String>, NoToken> {
+        let failed = |what: &str| NoToken { what: what.to_owned(), passes: false };
+        let passing = |what: &str| NoToken { what: what.to_owned(), passes: true };
         let mut request = HttpRequest::new(SdkBody::empty());
         let separator = if address.contains('?') { '&' } else { '?' };
         let whole = format!("{address}{separator}audience={AUDIENCE}");
-        request.set_uri(whole).map_err(|_| failed(format!("{ADDRESS} is no address")))?;
-        request.headers_mut().insert("authorization", format!("bearer {}", bearer.as_str()));
+        request.set_uri(whole).map_err(|_| failed(&format!("{ADDRESS} is no address")))?;
+        request.headers_mut().insert("authorization", format!("bearer {bearer}"));
         request.headers_mut().insert("accept", "application/json");
         let answer = self.http.call(request).await;
         // Not the connector's own words: they could quote the request.
-        let answer = answer.map_err(|error| {
-            failed(if error.is_timeout() { "no answer in time" } else { "can't be reached" }.to_owned())
-        })?;
-        let status = answer.status().as_u16();
-        if status != 200 {
-            return Err(failed(format!("HTTP {status}")));
+        let answer = answer
+            .map_err(|error| passing(if error.is_timeout() { "no answer in time" } else { "can't be reached" }))?;
+        match answer.status().as_u16() {
+            200 => {}
+            status @ (429 | 500..) => return Err(passing(&format!("HTTP {status}"))),
+            status => return Err(failed(&format!("HTTP {status}"))),
         }
-        let body = read(answer).await.ok_or_else(|| failed("the answer breaks off, or is too long".to_owned()))?;
-        let Answer { value } = serde_json::from_slice(&body).map_err(|_| failed("the answer holds none".to_owned()))?;
+        let body = read(answer).await.ok_or_else(|| passing("the answer breaks off, or is too long"))?;
+        let Answer { value } = serde_json::from_slice(&body).map_err(|_| failed("the answer holds none"))?;
         Ok(Zeroizing::new(value))
     }
 

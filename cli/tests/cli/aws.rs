@@ -19,6 +19,14 @@ fn settings(world: &World, role: &str) {
     world.write("airlock.toml", text);
 }
 
+/// A job of GitHub Actions that may ask for tokens, and takes on the role `github` with one.
+fn in_actions(double: &Double) -> World {
+    let world = nobody(double);
+    settings(&world, "arn = \"arn:aws:iam::111111111111:role/github\", web-identity = \"github\"");
+    let address = format!("{}/github/token?api-version=2.0", double.url());
+    world.with("ACTIONS_ID_TOKEN_REQUEST_URL", &address).with("ACTIONS_ID_TOKEN_REQUEST_TOKEN", GITHUB_BEARER)
+}
+
 fn whoami(world: &World) -> Value {
     serde_json::from_str(&world.ok(&["whoami", "--format", "json"]).stdout).unwrap()
 }
@@ -60,7 +68,6 @@ fn a_role_is_taken_on_with_what_there_is() {
     double.role(Role { token: Some("double.jenkins.token-never-printed".to_owned()), ..Role::open("jenkins") });
     double.role(Role { token: Some("GITHUB".to_owned()), ..Role::open("github") });
     let deploy = "arn = \"arn:aws:iam::111111111111:role/deploy\", external-id = \"x-1\"";
-    let github = "arn = \"arn:aws:iam::111111111111:role/github\", web-identity = \"github\"";
 
     let variables = World::empty().in_cloud(&double);
     settings(&variables, deploy);
@@ -79,11 +86,7 @@ fn a_role_is_taken_on_with_what_there_is() {
         .with("AWS_WEB_IDENTITY_TOKEN_FILE", &file)
         .with("AWS_ROLE_ARN", "arn:aws:iam::111111111111:role/jenkins");
 
-    let actions = nobody(&double);
-    settings(&actions, github);
-    let address = format!("{}/github/token?api-version=2.0", double.url());
-    let actions =
-        actions.with("ACTIONS_ID_TOKEN_REQUEST_URL", &address).with("ACTIONS_ID_TOKEN_REQUEST_TOKEN", GITHUB_BEARER);
+    let actions = in_actions(&double);
 
     for (world, role, source) in [
         (variables, "deploy", "a role that was taken on"),
@@ -103,6 +106,23 @@ fn a_role_is_taken_on_with_what_there_is() {
             let leaks = ran.stderr.contains(&secret) || ran.stdout.contains(&secret);
             assert!(!leaks, "{role}: {secret} was printed");
         }
+    }
+}
+
+/// GitHub's own clients ask again, and so does a job that would otherwise fail for a moment's sake.
+#[test]
+fn githubs_token_is_asked_for_again_when_that_may_help() {
+    let error = |status| Failure::Error { status, code: "Error", message: "planned" };
+    for (name, failures, asked, code) in [
+        ("survived", vec![error(503), Failure::Cut, error(429)], 4, 0),
+        ("too long out of order", vec![error(500); 5], 5, 1),
+        ("refused", vec![error(403)], 1, 1),
+    ] {
+        let double = Double::start();
+        double.role(Role { token: Some("GITHUB".to_owned()), ..Role::open("github") });
+        failures.into_iter().for_each(|failure| double.fail("github:Token", failure));
+        let ran = in_actions(&double).run(&["whoami"]);
+        assert_eq!((ran.code, double.calls_of("github:Token").len()), (code, asked), "{name}: {}", ran.stderr);
     }
 }
 

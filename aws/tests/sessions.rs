@@ -53,6 +53,31 @@ async fn a_role_is_taken_on_with_its_external_id_name_and_tags() {
     assert_eq!((said("Tags.member.2.Key"), said("Tags.member.2.Value")), (Some("airlock-build"), Some("0.7")));
 }
 
+/// What moto answers is no work of ours, so the double can't be wrong alone.
+#[tokio::test]
+async fn moto_agrees_about_users_and_sessions() {
+    let moto = emulators::Moto::start();
+    let ask = async |role: Option<Role>| {
+        let settings = Settings { region: Some(REGION.to_owned()), endpoint: Some(moto.endpoint()), role };
+        let tags = [Tag::new("airlock-project", "hello")];
+        Connection::with_credentials(&settings, &tags, credentials()).await.identity().await.unwrap()
+    };
+    let user = ask(None).await;
+    assert_eq!((user.account.as_str(), user.expires), ("123456789012", None));
+    assert!(user.arn.starts_with("arn:aws:sts::123456789012:user/"), "{}", user.arn);
+    let role = Role {
+        arn: "arn:aws:iam::222222222222:role/deploy".to_owned(),
+        external_id: Some("x-1".to_owned()),
+        session_name: Some("jenkins".to_owned()),
+        web_identity: None,
+    };
+    let session = ask(Some(role)).await;
+    assert_eq!(session.account, "222222222222");
+    assert_eq!(session.arn, "arn:aws:sts::222222222222:assumed-role/deploy/jenkins");
+    assert_eq!(session.source, "a role that was taken on");
+    assert!(session.expires.is_some_and(|expires| expires > std::time::SystemTime::now()));
+}
+
 /// A deploy may wait for hours for a person: its credentials are those of now.
 #[tokio::test]
 async fn a_session_is_taken_anew_when_it_has_expired() {

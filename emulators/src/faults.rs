@@ -34,6 +34,8 @@ pub struct Seen {
     pub condition: Option<String>,
     /// The header `x-amz-expected-bucket-owner`.
     pub owner: Option<String>,
+    /// The access key of its signature.
+    pub access_key: Option<String>,
 }
 
 /// What happens to a request.
@@ -245,6 +247,8 @@ fn describe(head: &hyper::http::request::Parts, number: usize) -> Seen {
         query: head.uri.query().unwrap_or_default().to_owned(),
         condition,
         owner: header("x-amz-expected-bucket-owner"),
+        access_key: header("authorization")
+            .and_then(|signed| Some(signed.split_once("Credential=")?.1.split_once('/')?.0.to_owned())),
     }
 }
 

@@ -1,10 +1,14 @@
 //! Production in AWS, as far as it is there: keys in KMS, and an account that only STS can name.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed helper is a failed test")]
 
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
 
-use aws_double::{Double, Failure, KeyState};
-use flows::Scratch;
+use aws_double::{Double, Failure, KeyState, Role};
+use emulators::Moto;
+use emulators::faults::{Fault, FaultProxy};
+use flows::{Scratch, wait_until};
 use serde_json::{Value, json};
 
 /// A set-up whose programs find the double, and nothing else of AWS.
@@ -137,6 +141,75 @@ fn the_gateway_the_workers_and_doctor_reach_aws_as_their_configuration_says() {
     scratch.set("AWS_REGION", "us-east-1");
     scratch.ok(&["launch-deploy-job", &manifest, "--action", "plan", "--follow"]);
     scratch.ok(&["doctor"]);
+}
+
+/// The same with moto, which is no work of ours: the double can't be wrong alone.
+#[test]
+fn moto_names_the_account_as_the_double_does() {
+    let moto = Moto::start();
+    let mut scratch = Scratch::new();
+    for (name, value) in emulators::credentials() {
+        scratch.set(name, value);
+    }
+    scratch.set("AWS_ENDPOINT_URL", moto.endpoint());
+    let manifest = scratch.publish();
+    for name in ["gateway", "planner"] {
+        set(&scratch, &scratch.production(&format!("config/{name}.json")), "place", "aws".into());
+    }
+    let launch = ["launch-deploy-job", &manifest, "--action", "plan", "--follow"];
+    scratch.airlock(&launch).exits(3).explains(&["environment.mismatch"]);
+    scratch.next_policy(|policy| {
+        policy["environments"]["production"]["account"] = "123456789012".into();
+        policy["environments"]["production"]["region"] = emulators::REGION.into();
+    });
+    scratch.ok(&launch);
+    let answer = scratch.json(&["whoami"]).exits(0).json();
+    assert_eq!(answer["account"], "123456789012", "{answer}");
+}
+
+/// A person may take hours to approve: what waits reads the store with the session of now, not with its first.
+#[test]
+fn a_wait_outlasts_the_session_that_it_began_with() {
+    let (double, moto) = (Double::start(), Moto::start());
+    let proxy = FaultProxy::start(moto.port());
+    // The SDK takes a session anew 10 seconds before its end.
+    double.role(Role { lasts: Duration::from_secs(12), ..Role::open("ci") });
+    let mut scratch = in_cloud(&double);
+    scratch.set("AWS_ENDPOINT_URL_S3", proxy.endpoint());
+    move_artifacts(&scratch, &format!("s3://{}/artifacts", moto.bucket()));
+    // A worker gets only the variable that names the address of every service.
+    for name in ["planner", "deployer"] {
+        let path = scratch.production(&format!("config/{name}.json"));
+        set(&scratch, &path, "aws", json!({ "endpoint": proxy.endpoint() }));
+    }
+    let toml = std::fs::read_to_string(scratch.path("airlock.toml")).unwrap();
+    let role = "aws = { role = { arn = \"arn:aws:iam::111111111111:role/ci\" } }";
+    scratch.write("airlock.toml", toml.replace("artifacts = \"s3:", &format!("{role}\nartifacts = \"s3:")));
+    scratch.commit("Builds go to a bucket");
+    let planned = scratch.planned();
+
+    proxy.plan(|_| Fault::None);
+    let waiting = scratch.start(&["change", "wait", &planned.change]);
+    // The gateway here reads the store, too, without a role.
+    let keys = || proxy.seen().into_iter().filter_map(|seen| seen.access_key).filter(|key| key.starts_with("ASIA"));
+    let sessions = || keys().collect::<BTreeSet<_>>().len();
+    wait_until("a second session", || (sessions() > 1).then_some(()));
+    assert!(sessions() < keys().count(), "no session was used twice");
+    scratch.approve(&planned);
+    waiting.end().exits(0);
+}
+
+/// Lets everybody use another artifacts store, which gets the same trust policy.
+fn move_artifacts(scratch: &Scratch, store: &str) {
+    let policy = scratch.json(&["trust", "show"]).exits(0).json();
+    scratch.write("trust-policy.json", policy.to_string());
+    let root = ["--key", ".airlock/keys/root.pem", "--output", "trust.dsse.json"];
+    scratch.ok(&[&["trust", "sign", "trust-policy.json"], &root[..]].concat());
+    scratch.replace(&scratch.path("airlock.toml"), ".airlock/artifacts", store);
+    scratch.ok(&["trust", "publish", "trust-policy.json", "--envelope", "trust.dsse.json"]);
+    for name in ["gateway", "planner", "deployer"] {
+        set(scratch, &scratch.production(&format!("config/{name}.json")), "artifacts", store.into());
+    }
 }
 
 #[test]

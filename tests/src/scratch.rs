@@ -1,11 +1,11 @@
 //! A repository of its own for each test, with both sides of the gap in it.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -21,7 +21,7 @@ pub const APPROVER: &str = ".airlock/keys/approver.pem";
 pub struct Scratch {
     directory: TempDir,
     variables: BTreeMap<String, OsString>,
-    started: Cell<u32>,
+    started: AtomicU32,
 }
 
 impl Scratch {
@@ -48,7 +48,7 @@ impl Scratch {
         if std::env::var_os("AIRLOCK_TERRAFORM").is_some() {
             variables.insert("AIRLOCK_TERRAFORM".to_owned(), terraform.into());
         }
-        let scratch = Self { directory, variables, started: Cell::new(0) };
+        let scratch = Self { directory, variables, started: AtomicU32::new(0) };
         for name in ["home", "runs", "repository"] {
             fs::create_dir(scratch.directory.path().join(name)).unwrap();
         }
@@ -174,7 +174,7 @@ impl Scratch {
 
     /// Starts `airlock` in the background.
     pub fn start(&self, arguments: &[&str]) -> Background {
-        let number = self.started.replace(self.started.get() + 1);
+        let number = self.started.fetch_add(1, Ordering::Relaxed);
         let out = self.outside("runs").join(format!("{number}"));
         Background::start(shown("airlock", arguments), self.command("airlock", arguments), out)
     }

@@ -159,7 +159,11 @@ fn the_session_that_opens_a_store_says_what_for() {
     for (arguments, expected) in cases {
         let before = double.calls_of("sts:AssumeRole").len();
         let ran = world.run(arguments);
-        assert!(ran.stderr.contains("s3:GetObject on arn:aws:s3:::builds failed: NoSuchBucket"), "{arguments:?}: {}", ran.stderr);
+        assert!(
+            ran.stderr.contains("s3:GetObject on arn:aws:s3:::builds failed: NoSuchBucket"),
+            "{arguments:?}: {}",
+            ran.stderr
+        );
         let calls = double.calls_of("sts:AssumeRole");
         assert!(calls.len() > before, "{arguments:?} took on no role");
         for call in &calls[before..] {

@@ -198,7 +198,7 @@ fn of_answer(code: Option<&str>, message: Option<&str>, status: Option<u16>) -> 
         "AccessDenied" | "AccessDeniedException" | "AllAccessDisabled" | "UnauthorizedOperation" => {
             return ErrorKind::Denied;
         }
-        "NotFoundException" => return ErrorKind::Missing,
+        "NotFoundException" | "ResourceNotFoundException" | "ClusterNotFoundException" => return ErrorKind::Missing,
         "DisabledException"
         | "KMSInvalidStateException"
         | "InvalidKeyUsageException"

@@ -7,11 +7,13 @@
 
 mod connection;
 mod error;
+mod get;
 mod github;
 mod identity;
 mod logging;
 mod pause;
 mod settings;
+pub mod task;
 
 pub use connection::Connection;
 pub use error::{AwsError, Call, ErrorKind};

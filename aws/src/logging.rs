@@ -3,8 +3,9 @@
 use tracing::{Level, Metadata};
 
 /// Our own crates, as their log lines are labelled.
-const OURS: [&str; 12] = [
+const OURS: [&str; 13] = [
     "airlock",
+    "airlock_gateway",
     "airlock_worker",
     "artifacts",
     "aws",

@@ -65,6 +65,20 @@ impl From<OpenError> for GatewayError {
 }
 
 impl GatewayError {
+    /// What a person can do about it, where the message doesn't say.
+    pub fn advice(&self) -> Option<String> {
+        match self {
+            Self::Place(PlaceError::Aws(error)) => Some(error.advice()),
+            Self::NotStarted { source, .. } | Self::Launcher(source) => source.advice(),
+            Self::Place(PlaceError::NoRegion)
+            | Self::Record(_)
+            | Self::Config(_)
+            | Self::Location(_)
+            | Self::Request(_)
+            | Self::TooLarge { .. } => None,
+        }
+    }
+
     /// Whether the same call may succeed later without anybody doing anything.
     pub fn is_temporary(&self) -> bool {
         match self {

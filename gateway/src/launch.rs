@@ -86,6 +86,7 @@ impl Gateway {
         let production = &self.sides.production;
         let (schema, requested_at) = (Default::default(), self.ambient.now());
         let stored = JobRequest { schema, job, request: request.clone(), requested_at };
+        crate::log_job(job);
         let key = Key::JobRequest(job);
         let (Creation::Created | Creation::Exists) = create(production, &key, &stored).await?;
         let journal = Journal::open(production, &self.ambient, WriterKind::Gateway, job).await?;

@@ -8,10 +8,11 @@
 //! It decides gates 1 to 10 so that a refusal is quick, but nobody relies on it: the worker decides them again. It
 //! holds no key, signs nothing, never reads a saved plan, and takes nothing about itself from a request.
 //!
-//! The functions are those of AWS Lambda later: bytes in, bytes out ([`Gateway::handle`]). On one machine the CLI calls
-//! them in its own process.
+//! Bytes in, bytes out ([`Gateway::handle`]): `airlock-gateway` is that as a function of AWS Lambda; on one machine the CLI
+//! calls it in its own process.
 
 mod cancel;
+mod death;
 mod error;
 mod launch;
 mod launcher;
@@ -23,12 +24,13 @@ use std::path::Path;
 use std::str::FromStr;
 
 use manifest_schema::Document;
+use manifest_schema::job::JobId;
 use records::case::Standpoint;
-use records::config::{GatewayConfig, LauncherConfig};
+use records::config::GatewayConfig;
 use records::{Ambient, Sides};
 
 pub use error::GatewayError;
-pub use launcher::{Launcher, LauncherError, LocalLauncher, Surroundings};
+pub use launcher::{EcsLauncher, Launcher, LauncherError, LocalLauncher, Surroundings};
 
 /// The three functions, over the two stores and a way to start workers.
 #[derive(Debug, Clone)]
@@ -51,15 +53,17 @@ impl Gateway {
     /// # Errors
     /// When the file can't be used, a store can't be opened, or AWS doesn't say which account this is.
     pub async fn open(config: &Path, ambient: Ambient) -> Result<Self, GatewayError> {
-        let config = GatewayConfig::read(config)?;
+        Self::from_config(GatewayConfig::read(config)?, ambient).await
+    }
+
+    /// The gateway that a configuration describes.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn from_config(config: GatewayConfig, ambient: Ambient) -> Result<Self, GatewayError> {
         let sides = config.open_stores().await?;
-        let GatewayConfig { aws, roots, place, launcher, .. } = config;
-        let launcher = match launcher {
-            LauncherConfig::Local { planner, deployer, logs } => {
-                let here = Surroundings::of_this_process();
-                Launcher::Local(LocalLauncher::new(here.find_worker(), planner, deployer, logs, here))
-            }
-        };
+        let GatewayConfig { roots, place, launcher, aws, .. } = config;
+        let launcher = Launcher::new(launcher, &aws).await;
         let place = place.find(&aws).await?;
         Ok(Self::new(sides, Standpoint { place, roots }, launcher, ambient))
     }
@@ -75,6 +79,11 @@ impl Gateway {
             Function::CancelDeployJob => self.cancel(request).await?.to_bytes(),
         })
     }
+}
+
+/// Names the job in every line that is logged about this request.
+fn log_job(job: JobId) {
+    tracing::Span::current().record("job", tracing::field::display(job));
 }
 
 /// What can be called from outside.

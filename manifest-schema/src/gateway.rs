@@ -290,3 +290,40 @@ impl Document for CancelResponse {
     const NAME: &'static str = "cancel response";
     const LIMIT: usize = 64 << 10;
 }
+
+/// Why a function of the gateway gave no answer, as Lambda passes it on. (A refusal is an answer.)
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FunctionError {
+    /// Whether trying again helps.
+    #[serde(rename = "errorType")]
+    pub kind: Trouble,
+    /// What is wrong and what to do, in a sentence for people.
+    #[serde(rename = "errorMessage")]
+    pub message: String,
+}
+
+/// Whether trying again helps. The names are apart from those that Lambda itself gives to errors (`Runtime.…`,
+/// `Sandbox.…`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Trouble {
+    /// The same request may succeed later without anybody doing anything.
+    #[serde(rename = "Airlock.Temporary")]
+    Temporary,
+    /// Somebody has to do something first.
+    #[serde(rename = "Airlock.Permanent")]
+    Permanent,
+    /// What was sent is not a request of the function.
+    #[serde(rename = "Airlock.BadRequest")]
+    BadRequest,
+}
+
+impl Trouble {
+    /// The stable name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Temporary => "Airlock.Temporary",
+            Self::Permanent => "Airlock.Permanent",
+            Self::BadRequest => "Airlock.BadRequest",
+        }
+    }
+}

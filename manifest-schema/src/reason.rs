@@ -191,6 +191,21 @@ codes! {
     WorkerDied = "worker.died":
         "The worker ended without saying so."
         => "Launch again: the next plan shows what the dead job left.",
+    TaskNotStarted = "task.not-started":
+        "No task could be started for the job, or it ended before its worker ran."
+        => "Read what the launcher says: the task definition, the roles, the network, the log group; repair it, then launch again.",
+    TaskImage = "task.image":
+        "The worker's image could not be pulled."
+        => "Push the image that the task definition names, let the task's execution role pull it, and give its subnets a way to the registry; then launch again.",
+    TaskCapacity = "task.capacity":
+        "There was no capacity for the task."
+        => "Launch again later; subnets in more availability zones, or a higher quota, make it rarer.",
+    TaskOutOfMemory = "task.out-of-memory":
+        "The task ran out of memory and was killed."
+        => "Give the task definition more memory; after an apply, plan again to see what is left to do.",
+    TaskStopped = "task.stopped":
+        "Somebody, or the platform, stopped the task."
+        => "CloudTrail says who called StopTask; after an apply, plan again to see what is left to do.",
     JobCancelled = "job.cancelled":
         "The job was cancelled."
         => "Launch again when it should run.",

@@ -1,6 +1,9 @@
-//! The configuration of the gateway and of the worker: files behind the gap, which no request can change.
+//! The configuration of the gateway and of the worker: behind the gap, where no request can change it. On one machine it
+//! is in files; a function has it in its environment, a task in its task definition.
 //!
 //! Paths in a file are relative to the directory that holds it, so that a local set-up can be moved as a whole.
+
+mod ecs;
 
 use std::fs;
 use std::io;
@@ -12,8 +15,9 @@ use serde::{Deserialize, Serialize};
 use store::{Access, BucketRules, Location, LocationError, Store, StoreError};
 
 use crate::Sides;
-
 use crate::place::StatedPlace;
+
+pub use ecs::{EcsConfig, TaskDefinition};
 
 /// What the gateway knows of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +57,8 @@ pub enum LauncherConfig {
         /// Where each worker's own log goes.
         logs: PathBuf,
     },
+    /// As tasks of Amazon ECS.
+    Ecs(EcsConfig),
 }
 
 /// What a worker knows of itself.
@@ -89,8 +95,28 @@ pub struct WorkerConfig {
     /// A mirror of Terraform providers; without one, only the built-in provider can be used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider_mirror: Option<PathBuf>,
+    /// What runs as Terraform, by its path; without it, what `PATH` has. On a machine of one's own `AIRLOCK_TERRAFORM` is
+    /// over it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terraform: Option<PathBuf>,
     /// A job may take this long, in seconds.
     pub deadline_seconds: u64,
+    /// How long a worker that is told to end (SIGTERM) has, in seconds: no longer than the task definition's
+    /// `stopTimeout`, after which it is killed. Fargate allows 120.
+    #[serde(default = "stop_timeout", skip_serializing_if = "is_stop_timeout")]
+    pub stop_timeout_seconds: u64,
+}
+
+/// [`WorkerConfig::stop_timeout_seconds`] unless it is stated: leaves Fargate's longest stop timeout some room.
+pub const STOP_TIMEOUT: u64 = 100;
+
+fn stop_timeout() -> u64 {
+    STOP_TIMEOUT
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+fn is_stop_timeout(seconds: &u64) -> bool {
+    *seconds == STOP_TIMEOUT
 }
 
 /// The two kinds of worker. Their keys, and in AWS their roles, are apart.
@@ -103,7 +129,7 @@ pub enum WorkerRole {
     Deployer,
 }
 
-/// A configuration file that can't be used.
+/// A configuration that can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// It can't be read.
@@ -117,7 +143,7 @@ pub enum ConfigError {
     /// It is not such a configuration.
     #[error("the configuration {path} can't be used: {source}")]
     Malformed {
-        /// The file.
+        /// The file, or what else holds it.
         path: PathBuf,
         /// What the parser said.
         source: serde_json::Error,
@@ -152,6 +178,11 @@ fn read<T: DeserializeOwned>(path: &Path) -> Result<(T, PathBuf), ConfigError> {
     Ok((config.map_err(|source| ConfigError::Malformed { path: path.to_owned(), source })?, base))
 }
 
+/// A configuration that is no file; `holder` names what has it, in messages.
+fn parse<T: DeserializeOwned>(text: &str, holder: &str) -> Result<T, ConfigError> {
+    serde_json::from_str(text).map_err(|source| ConfigError::Malformed { path: holder.into(), source })
+}
+
 /// A path made absolute, without `.` and `..`: `base` is canonical, so leaving them out changes nothing but messages.
 fn inside(base: &Path, path: &Path) -> PathBuf {
     let mut whole = PathBuf::new();
@@ -183,11 +214,23 @@ impl GatewayConfig {
         let (mut config, base) = read::<Self>(path)?;
         locate(&base, &mut config.artifacts);
         locate(&base, &mut config.production);
-        let LauncherConfig::Local { planner, deployer, logs } = &mut config.launcher;
-        for path in [planner, deployer, logs] {
-            *path = inside(&base, path);
+        match &mut config.launcher {
+            LauncherConfig::Local { planner, deployer, logs } => {
+                for path in [planner, deployer, logs] {
+                    *path = inside(&base, path);
+                }
+            }
+            LauncherConfig::Ecs(_) => {}
         }
         Ok(config)
+    }
+
+    /// A configuration that is no file; its paths are absolute. `holder` names what has it, in messages.
+    ///
+    /// # Errors
+    /// When it is no such configuration.
+    pub fn parse(text: &str, holder: &str) -> Result<Self, ConfigError> {
+        parse(text, holder)
     }
 
     /// Opens both stores.
@@ -213,10 +256,18 @@ impl WorkerConfig {
         locate(&base, &mut config.production);
         locate(&base, &mut config.key);
         let own = [&mut config.work, &mut config.state, &mut config.cluster];
-        for path in own.into_iter().chain(config.provider_mirror.as_mut()) {
+        for path in own.into_iter().chain(config.provider_mirror.as_mut()).chain(config.terraform.as_mut()) {
             *path = inside(&base, path);
         }
         Ok(config)
+    }
+
+    /// A configuration that is no file; its paths are absolute. `holder` names what has it, in messages.
+    ///
+    /// # Errors
+    /// When it is no such configuration.
+    pub fn parse(text: &str, holder: &str) -> Result<Self, ConfigError> {
+        parse(text, holder)
     }
 
     /// Opens both stores.

@@ -80,8 +80,8 @@ impl PlaceError {
 }
 
 impl StatedPlace {
-    /// Where this is. In AWS it asks STS, every time, the way `aws` says: credentials can become others while a process
-    /// runs.
+    /// Where this is. In AWS it asks STS, every time: credentials can become others while a process runs. It is asked as
+    /// who this process is, and never with a role of `aws` taken on, which could be another account's.
     ///
     /// # Errors
     /// When AWS doesn't say; then nothing may be decided.
@@ -89,7 +89,7 @@ impl StatedPlace {
         match self {
             Self::Fixed(place) => Ok(place.clone()),
             Self::Aws => {
-                let connection = Connection::new(aws, &[]).await;
+                let connection = Connection::new(&Settings { role: None, ..aws.clone() }, &[]).await;
                 let region = connection.region().ok_or(PlaceError::NoRegion)?.to_owned();
                 let identity = connection.identity().await.map_err(PlaceError::Aws)?;
                 Ok(Place { account: identity.account, region })

@@ -83,6 +83,28 @@ fn stat(pid: u32) -> io::Result<(u64, char)> {
     Ok((started, state))
 }
 
+/// The exit codes of a worker that ends before it can write into its job's journal; after sysexits.h.
+pub mod exit {
+    /// Its command is not one job id.
+    pub const USAGE: u8 = 64;
+    /// A store can't be opened or read.
+    pub const UNAVAILABLE: u8 = 69;
+    /// Its configuration can't be used.
+    pub const CONFIG: u8 = 78;
+
+    /// What a worker's exit code says, for people.
+    pub fn meaning(code: i32) -> Option<&'static str> {
+        match u8::try_from(code) {
+            Ok(USAGE) => Some("its command was not one job id"),
+            Ok(UNAVAILABLE) => Some("a store could not be opened: look at its log, its role and the network"),
+            Ok(CONFIG) => Some("its configuration can't be used: look at its log and the task definition"),
+            Ok(137) => Some("killed"),
+            Ok(143) => Some("ended by SIGTERM"),
+            Ok(_) | Err(_) => None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -16,10 +15,12 @@ use manifest_schema::job::{Action, JobId, TaskId};
 use records::task;
 use tokio::process::{Child, Command};
 
+use super::LauncherError;
+
 /// The worker's program.
-const WORKER: &str = "airlock-worker";
+pub(super) const WORKER: &str = "airlock-worker";
 /// Names a worker's program that is somewhere else.
-const WORKER_VARIABLE: &str = "AIRLOCK_WORKER";
+pub(super) const WORKER_VARIABLE: &str = "AIRLOCK_WORKER";
 /// All of the environment that a worker gets. What decides anything is in its configuration file. With what is AWS's, it
 /// reaches a key in KMS; Terraform gets none of it.
 const PASSED_ON: [&str; 18] = [
@@ -42,52 +43,6 @@ const PASSED_ON: [&str; 18] = [
     "AWS_ROLE_ARN",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
 ];
-
-/// No worker could be started.
-#[derive(Debug, thiserror::Error)]
-pub enum LauncherError {
-    /// There is none.
-    #[error("{WORKER} not found {places}: build it, or set {WORKER_VARIABLE} to its path")]
-    NoWorker {
-        /// Where it was looked for.
-        places: String,
-    },
-    /// What should be the worker can't be run.
-    #[error("{path} is not a program that can be run: build {WORKER}, or set {WORKER_VARIABLE} to its path")]
-    NotAProgram {
-        /// What was found.
-        path: PathBuf,
-    },
-    /// Its log can't be written.
-    #[error("can't write the worker's log {path}")]
-    Log {
-        /// The file or its directory.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The system doesn't start it.
-    #[error("can't start {path}")]
-    Spawn {
-        /// The program.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-}
-
-impl LauncherError {
-    /// Whether the same call may succeed later without anybody doing anything.
-    pub fn is_temporary(&self) -> bool {
-        match self {
-            // A process table or memory that is full for now.
-            Self::Spawn { source, .. } => {
-                matches!(source.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::OutOfMemory)
-            }
-            Self::NoWorker { .. } | Self::NotAProgram { .. } | Self::Log { .. } => false,
-        }
-    }
-}
 
 /// The surroundings of a process that workers are found in and started with.
 #[derive(Debug, Clone, Default)]

@@ -14,6 +14,7 @@ use crate::{Gateway, GatewayError};
 
 impl Gateway {
     pub(super) async fn job_status(&self, job: JobId, after: u32) -> Result<Answer, GatewayError> {
+        crate::log_job(job);
         let production = &self.sides.production;
         let journal = Journal::open(production, &self.ambient, WriterKind::Gateway, job).await?;
         let Some(mut journal) = journal else { return Ok(Answer::UnknownJob) };

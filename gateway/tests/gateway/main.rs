@@ -3,6 +3,8 @@
 
 mod cancel;
 mod dead;
+mod ecs;
+mod lambda;
 mod launch;
 mod launcher;
 mod plans;

@@ -102,6 +102,12 @@ impl World {
         gateway(&self.sides, self.path(), worker, &self.ambient)
     }
 
+    pub(crate) fn with_launcher(&self, launcher: Launcher) -> Gateway {
+        let place = Place { account: "local".to_owned(), region: "local".to_owned() };
+        let standpoint = Standpoint { place, roots: roots() };
+        Gateway::new(self.sides.clone(), standpoint, launcher, self.ambient.clone())
+    }
+
     pub(crate) fn pass(&self, seconds: i64) {
         self.clock.fetch_add(seconds * 1000, Ordering::Relaxed);
     }

@@ -38,7 +38,7 @@ fn paths_are_relative_to_the_file_that_names_them() {
     let config = GatewayConfig::read(&write(directory.path(), &gateway("artifacts", ""))).unwrap();
     assert_eq!(config.artifacts, base.join("artifacts").display().to_string());
     assert_eq!(config.production, base.parent().unwrap().display().to_string());
-    let LauncherConfig::Local { planner, deployer, logs } = config.launcher;
+    let LauncherConfig::Local { planner, deployer, logs } = config.launcher else { panic!("not local") };
     assert_eq!((planner, deployer), (base.join("planner.json"), "/etc/deployer.json".into()));
     assert_eq!(logs, base.parent().unwrap().join("logs"));
 

@@ -9,83 +9,102 @@ mod fetch;
 mod plan;
 mod record;
 mod session;
+mod start;
 mod stop;
 mod terraform;
 mod work;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
-use manifest_schema::job::{Action, Happening, JobId, JobOutcome, WriterKind};
+use manifest_schema::job::{Action, Happening, JobOutcome, TaskId, WriterKind};
 use manifest_schema::statement::Outcome;
-use records::config::{WorkerConfig, WorkerRole};
+use records::config::WorkerRole;
+use records::task::exit;
 use records::{Ambient, Journal};
 use session::Session;
+use start::{Start, Unable};
 use stop::Stop;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::Instrument as _;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-/// Does one deploy job.
-#[derive(Debug, Parser)]
-#[command(version)]
-struct Args {
-    /// The worker's own configuration.
-    #[arg(long, env = "AIRLOCK_WORKER_CONFIG", value_name = "FILE")]
-    config: PathBuf,
-    /// The job.
-    job: JobId,
-}
-
 fn main() -> ExitCode {
-    let args = Args::parse();
+    // Before anything else, threads too: what ECS was told to put into the environment is not believed.
+    let shed = start::shed_environment();
     let filter = tracing_subscriber::EnvFilter::try_from_env("AIRLOCK_LOG").unwrap_or_else(|_| "info".into());
-    let lines = tracing_subscriber::fmt::layer().json().with_filter(filter_fn(aws::may_be_logged));
-    tracing_subscriber::registry().with(lines).with(filter).init();
+    let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_span_list(false);
+    tracing_subscriber::registry().with(lines.with_filter(filter_fn(aws::may_be_logged))).with(filter).init();
     // Terraform and its providers run as the same user: they can't read this process's memory, where the key is.
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable) {
         tracing::warn!(%error, "the worker could not be made non-dumpable");
     }
-    // One thread: Terraform is told when the thread that started it ends, so that thread must be the worker's own.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let result = runtime.map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(run(&args)));
+    let result = shed.and_then(|()| {
+        let start = Start::read()?;
+        // One thread: Terraform is told when the thread that started it ends, so that thread must be the worker's own.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let span = tracing::info_span!("worker", job = %start.job, phase = tracing::field::Empty);
+        let told = async {
+            let done = run(start).await;
+            // Here, where the line still names the job.
+            done.inspect_err(|unable| tracing::error!("{:#}", unable.error))
+        };
+        runtime.map_err(anyhow::Error::from)?.block_on(told.instrument(span))
+    });
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!(job = %args.job, "{error:#}");
-            ExitCode::FAILURE
+        Err(Unable { code, error }) => {
+            tracing::error!("{error:#}");
+            ExitCode::from(code)
         }
     }
 }
 
 /// Takes the job, does it, and writes its end.
-async fn run(args: &Args) -> anyhow::Result<()> {
-    let config = WorkerConfig::read(&args.config)?;
+async fn run(start: Start) -> Result<(), Unable> {
+    // Heard from here on, and obeyed once the job is taken.
+    let terminate = signal(SignalKind::terminate()).map_err(anyhow::Error::from)?;
     let ambient = Ambient::system();
-    let sides = session::open_stores(&config).await?;
-    let journal = Journal::open(&sides.production, &ambient, WriterKind::Worker, args.job).await?;
-    let mut journal =
-        journal.ok_or_else(|| anyhow::anyhow!("there is no job {} in {}", args.job, config.production))?;
+    let unavailable = |error: anyhow::Error| Unable::new(exit::UNAVAILABLE, error);
+    let sides = session::open_stores(&start.config).await.map_err(unavailable)?;
+    let journal = Journal::open(&sides.production, &ambient, WriterKind::Worker, start.job).await;
+    let Some(mut journal) = journal.map_err(|error| unavailable(error.into()))? else {
+        let missing = anyhow::anyhow!("there is no job {} in {}", start.job, start.config.production);
+        return Err(Unable::new(exit::USAGE, missing));
+    };
     if journal.job().worker().is_some() || journal.job().ended().is_some() {
-        tracing::info!(job = %args.job, "another worker has this job, or it is over");
+        tracing::info!("another worker has this job, or it is over");
         return Ok(());
     }
-    let task = records::task::this_process()?;
-    journal.append(Happening::Began { task: task.clone(), version: env!("CARGO_PKG_VERSION").to_owned() }).await?;
+    let task = start.task().await?;
+    expect_started(&journal, &task)?;
+    let began = Happening::Began { task: task.clone(), version: env!("CARGO_PKG_VERSION").to_owned() };
+    journal.append(began).await.map_err(anyhow::Error::from)?;
 
-    let mut session = Session::new(config, sides, ambient, journal, task);
-    let done = session.watching(act).await;
+    let mut session = Session::new(start.config, sides, ambient, journal, task);
+    let done = session.watching(terminate, act).await;
     let (outcome, reasons) = match done {
         Ok(outcome) => (outcome, Vec::new()),
         Err(Stop::Refused(reasons)) => (JobOutcome::Refused, reasons),
         Err(Stop::Failed(reason)) => (JobOutcome::Failed, vec![reason]),
         Err(Stop::Cancelled(reason)) => (JobOutcome::Cancelled, vec![reason]),
-        Err(Stop::Lost(why)) => anyhow::bail!("stopped: {why}"),
+        Err(Stop::Lost(why)) => return Err(anyhow::anyhow!("stopped: {why}").into()),
     };
-    tracing::info!(job = %args.job, %outcome, ?reasons, "ended");
-    session.say(Happening::Ended { outcome, reasons }).await.map_err(|stop| anyhow::anyhow!("{stop}"))
+    let ended = session.say(Happening::Ended { outcome, reasons }).await;
+    ended.map_err(|stop| anyhow::anyhow!("the end can't be written: {stop}").into())
+}
+
+/// A task that somebody else than the gateway runs for one of its jobs does nothing.
+fn expect_started(journal: &Journal, task: &TaskId) -> Result<(), Unable> {
+    match (journal.job().task(), task) {
+        (Some(started @ TaskId::Ecs { .. }), TaskId::Ecs { .. }) if started != task => {
+            let other = anyhow::anyhow!("this is {task}, but the gateway started {started} for the job");
+            Err(Unable::new(exit::USAGE, other))
+        }
+        (Some(_), TaskId::Ecs { .. } | TaskId::Process { .. }) | (None, _) => Ok(()),
+    }
 }
 
 /// Does what the job's action is.

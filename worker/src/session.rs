@@ -6,7 +6,7 @@ use manifest_schema::Document;
 use manifest_schema::deployment::Heartbeat;
 use manifest_schema::dsse::Signed;
 use manifest_schema::gates::{self, Admission};
-use manifest_schema::job::{Happening, JobId, JobOutcome, LaunchRequest, TaskId};
+use manifest_schema::job::{Happening, JobId, JobOutcome, LaunchRequest, StepState, TaskId};
 use manifest_schema::keys::SecretKey;
 use manifest_schema::statement::{Predicate, Statement};
 use manifest_schema::storage::Key;
@@ -15,12 +15,16 @@ use records::case::{self, Standpoint};
 use records::config::{WorkerConfig, WorkerRole};
 use records::{Ambient, Journal, Sides};
 use signing::{KeySource, KmsKey, Signer, SigningError};
-use tokio::sync::{Mutex, OnceCell, watch};
+use tokio::signal::unix::Signal;
+use tokio::sync::{Mutex, OnceCell};
+use tokio::time::Instant;
 
-use crate::stop::{Asked, Stop, StopSignal};
+use crate::stop::{Asked, Stop, StopSignal, StopWish};
 
 /// How often a worker says that it is alive.
 const HEARTBEAT: Duration = Duration::from_secs(10);
+/// How long before it is killed a worker that was told to end (SIGTERM) writes the job's last words.
+const LAST_WORDS: Duration = Duration::from_secs(10);
 /// How often a worker looks whether it was cancelled.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -35,7 +39,7 @@ pub(crate) struct Session {
     task: TaskId,
     signer: OnceCell<Signer>,
     stop: StopSignal,
-    asker: watch::Sender<Option<Asked>>,
+    wish: StopWish,
 }
 
 /// Opens both stores of a configuration.
@@ -70,7 +74,7 @@ fn no_signature(error: SigningError) -> Stop {
 
 impl Session {
     pub(crate) fn new(config: WorkerConfig, sides: Sides, ambient: Ambient, journal: Journal, task: TaskId) -> Self {
-        let (asker, stop) = StopSignal::channel();
+        let (wish, stop) = StopSignal::channel();
         let request = journal.request().request.clone();
         let job = journal.request().job;
         Self {
@@ -83,7 +87,7 @@ impl Session {
             task,
             signer: OnceCell::new(),
             stop,
-            asker,
+            wish,
         }
     }
 
@@ -117,7 +121,10 @@ impl Session {
 
     /// Appends an event to the job's journal. What it announces may be done once this returns.
     pub(crate) async fn say(&self, happening: Happening) -> Result<(), Stop> {
-        Ok(self.journal.lock().await.append(happening).await?)
+        let mut journal = self.journal.lock().await;
+        journal.append(happening).await?;
+        log(&journal);
+        Ok(())
     }
 
     /// Tells people what is going on.
@@ -174,6 +181,7 @@ impl Session {
     /// Does `work` while heartbeats go out and the wish to stop is looked for.
     pub(crate) async fn watching(
         &mut self,
+        terminate: Signal,
         work: impl AsyncFn(&Self) -> Result<JobOutcome, Stop>,
     ) -> Result<JobOutcome, Stop> {
         let this = &*self;
@@ -181,9 +189,21 @@ impl Session {
             // What was done comes before the wish to stop, if both are there.
             biased;
             done = work(this) => done,
+            stop = this.out_of_time() => Err(stop),
             never = this.heartbeats() => match never {},
             never = this.look_for_cancellation() => match never {},
-            never = this.look_for_signals() => match never {},
+            never = this.look_for_signals(terminate) => match never {},
+        }
+    }
+
+    /// Before this worker is killed, the job ends in its own words, whatever is still going on; but not within a step,
+    /// whose end is worth every second.
+    async fn out_of_time(&self) -> Stop {
+        self.stop.clone().wait_until(LAST_WORDS).await;
+        let in_step = self.journal.lock().await.job().steps().iter().any(|(_, state)| *state == StepState::Open);
+        match self.stop.asked() {
+            Some(asked) if !in_step => asked.stop(),
+            Some(_) | None => std::future::pending().await,
         }
     }
 
@@ -217,33 +237,37 @@ impl Session {
         }
     }
 
-    async fn look_for_signals(&self) -> std::convert::Infallible {
-        use tokio::signal::unix::{SignalKind, signal};
+    async fn look_for_signals(&self, mut terminate: Signal) -> std::convert::Infallible {
         let deadline = tokio::time::sleep(Duration::from_secs(self.config.deadline_seconds));
-        let terminate = async {
-            match signal(SignalKind::terminate()) {
-                Ok(mut signals) => signals.recv().await,
-                Err(error) => {
-                    tracing::warn!(%error, "SIGTERM can't be listened for");
-                    std::future::pending().await
-                }
+        let stop_timeout = Duration::from_secs(self.config.stop_timeout_seconds);
+        let deadline = async {
+            deadline.await;
+            self.ask(Asked::Deadline);
+        };
+        let terminated = async {
+            while terminate.recv().await.is_some() {
+                self.wish.ask_until(Asked::Terminated, Instant::now() + stop_timeout);
             }
         };
-        tokio::select! {
-            _ = terminate => self.ask(Asked::Terminated),
-            () = deadline => self.ask(Asked::Deadline),
-        }
+        tokio::join!(deadline, terminated);
         std::future::pending().await
     }
 
     /// Wishes the job to stop. The first wish stands.
     pub(crate) fn ask(&self, asked: Asked) {
-        self.asker.send_if_modified(|current| {
-            let first = current.is_none();
-            if first {
-                *current = Some(asked);
-            }
-            first
-        });
+        self.wish.ask(asked);
+    }
+}
+
+/// The journal's newest event, into this worker's own log. What may be in an event may be in a log.
+fn log(journal: &Journal) {
+    tracing::Span::current().record("phase", tracing::field::display(journal.job().phase()));
+    let Some(event) = journal.events().last() else { return };
+    if let Happening::Progress { lines } = &event.event {
+        return lines.iter().for_each(|line| tracing::info!("{line}"));
+    }
+    match serde_json::to_string(&event.event) {
+        Ok(told) => tracing::info!(event = event.number, "{told}"),
+        Err(error) => tracing::warn!(event = event.number, %error, "an event can't be logged"),
     }
 }

@@ -1,11 +1,13 @@
 //! Why a job stops before its end, and who may ask for it.
 
 use std::fmt;
+use std::time::Duration;
 
 use manifest_schema::{Code, Reason};
 use records::RecordError;
 use store::StoreError;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// Why a job stops before its end.
 #[derive(Debug)]
@@ -127,32 +129,90 @@ impl Asked {
     }
 }
 
+/// A wish to stop: the first one stands, and so does the first date.
+#[derive(Debug, Clone, Copy, Default)]
+struct Wish {
+    asked: Option<Asked>,
+    until: Option<Instant>,
+}
+
+/// Where a wish to stop is made. Dropping it makes none.
+#[derive(Debug)]
+pub(crate) struct StopWish(watch::Sender<Wish>);
+
+impl StopWish {
+    /// Wishes the job to stop.
+    pub(crate) fn ask(&self, asked: Asked) {
+        self.0.send_if_modified(|wish| {
+            let first = wish.asked.is_none();
+            wish.asked.get_or_insert(asked);
+            first
+        });
+    }
+
+    /// Wishes it to stop before this worker is killed.
+    pub(crate) fn ask_until(&self, asked: Asked, until: Instant) {
+        self.ask(asked);
+        self.0.send_modify(|wish| wish.until = wish.until.or(Some(until)));
+    }
+}
+
 /// Where the wish to stop is seen. It never goes away again.
 #[derive(Debug, Clone)]
-pub(crate) struct StopSignal(watch::Receiver<Option<Asked>>);
+pub(crate) struct StopSignal(watch::Receiver<Wish>);
 
 impl StopSignal {
     /// The wish's two ends.
-    pub(crate) fn channel() -> (watch::Sender<Option<Asked>>, Self) {
-        let (sender, receiver) = watch::channel(None);
-        (sender, Self(receiver))
+    pub(crate) fn channel() -> (StopWish, Self) {
+        let (sender, receiver) = watch::channel(Wish::default());
+        (StopWish(sender), Self(receiver))
     }
 
     /// Whether somebody wishes the job to stop.
     pub(crate) fn asked(&self) -> Option<Asked> {
-        *self.0.borrow()
+        self.0.borrow().asked
     }
 
     /// Returns when somebody does.
     pub(crate) async fn wait(&mut self) -> Asked {
+        self.wait_for(|wish| wish.asked).await
+    }
+
+    /// Returns `before` the time at which this worker will be killed, if it comes to that.
+    pub(crate) async fn wait_until(&mut self, before: Duration) {
+        let until = self.wait_for(|wish| wish.until).await;
+        tokio::time::sleep_until(until.checked_sub(before).unwrap_or(until)).await;
+    }
+
+    async fn wait_for<T>(&mut self, found: impl Fn(&Wish) -> Option<T>) -> T {
         loop {
-            if let Some(asked) = self.asked() {
-                return asked;
+            if let Some(found) = found(&self.0.borrow_and_update()) {
+                return found;
             }
             if self.0.changed().await.is_err() {
                 // Nobody is left who could ask.
                 std::future::pending::<()>().await;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_wish_stands_and_a_date_is_kept() {
+        let (wish, mut signal) = StopSignal::channel();
+        assert_eq!(signal.asked(), None);
+        wish.ask(Asked::Cancelled);
+        let begun = Instant::now();
+        wish.ask_until(Asked::Terminated, begun + Duration::from_secs(100));
+        wish.ask_until(Asked::Terminated, begun + Duration::from_secs(900));
+        assert_eq!(signal.wait().await, Asked::Cancelled);
+        signal.wait_until(Duration::from_secs(20)).await;
+        assert_eq!(begun.elapsed().as_secs(), 80);
+        signal.wait_until(Duration::from_secs(500)).await;
+        assert_eq!(begun.elapsed().as_secs(), 80, "a time that has gone by is not waited for");
     }
 }

@@ -34,7 +34,7 @@ impl<'a> Terraform<'a> {
     /// Prepares the root module and runs `terraform init`.
     pub(crate) async fn init(session: &'a Session, work: &WorkDir, root: PathBuf) -> Result<Self, Stop> {
         let failed = |error: io::Error| Stop::failed(format!("can't prepare the work directory: {error}"));
-        let program = find_program()?;
+        let program = find_program(session.config().terraform.as_deref())?;
         let leash = find_leash()?;
         write_backend(session, &root).map_err(failed)?;
         let settings = write_settings(session, work).map_err(failed)?;
@@ -156,13 +156,17 @@ fn write_settings(session: &Session, work: &WorkDir) -> io::Result<PathBuf> {
     Ok(path)
 }
 
-/// `AIRLOCK_TERRAFORM`, or what PATH has of terraform and tofu.
-fn find_program() -> Result<PathBuf, Stop> {
+/// `AIRLOCK_TERRAFORM`, or what the configuration names, or what PATH has of terraform and tofu.
+fn find_program(configured: Option<&Path>) -> Result<PathBuf, Stop> {
     let missing = |message: String| Stop::Failed(Reason::new(Code::TerraformMissing, message));
     if let Some(named) = std::env::var_os("AIRLOCK_TERRAFORM").filter(|named| !named.is_empty()) {
         let named = PathBuf::from(named);
         return on_path(&named)
             .ok_or_else(|| missing(format!("AIRLOCK_TERRAFORM names {}, which is no program here", named.display())));
+    }
+    if let Some(named) = configured {
+        return on_path(named)
+            .ok_or_else(|| missing(format!("the configuration names {}, which is no program here", named.display())));
     }
     let found = ["terraform", "tofu"].iter().find_map(|name| on_path(Path::new(name)));
     found.ok_or_else(|| missing("neither terraform nor tofu is on PATH".to_owned()))

@@ -1,5 +1,6 @@
 //! One run of Terraform: started on a leash, listened to, interrupted once when the job is to stop.
 
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -21,6 +22,10 @@ const BATCH: Duration = Duration::from_secs(1);
 const MOST_OUTPUT: u64 = 256 << 20;
 /// Most bytes of one line of Terraform's JSON stream.
 const MOST_LINE: u64 = 1 << 20;
+/// How long before the worker is killed Terraform is interrupted for the second time.
+const GIVES_UP: Duration = Duration::from_secs(25);
+/// How many of the last lines that a failed `init` printed are passed on.
+const LAST_LINES: usize = 20;
 /// Most lines of one progress event, and most characters of one of its lines.
 const MOST_LINES: usize = 100;
 const LONGEST_LINE: usize = 500;
@@ -74,13 +79,20 @@ impl Terraform<'_> {
         // A command that was interrupted failed because of that.
         self.session.may_go_on()?;
         let printed = String::from_utf8_lossy(&errors.unwrap_or_default()).into_owned();
+        if name == "init" {
+            // It has seen no state and no variable yet: nothing in it is secret, and it is long.
+            heard.lines.extend(last_lines(&printed));
+            heard.pass_on().await;
+        }
         Err(Stop::Failed(heard.failure(name, status, &printed)))
     }
 }
 
 type Output = Result<Vec<u8>, Stop>;
 
-/// Waits for the child; interrupts it once when the job is to stop, and goes on waiting: Terraform saves its state.
+/// Waits for the child; interrupts it once when the job is to stop, and goes on waiting: Terraform saves its state. Only
+/// before the worker itself is killed it is interrupted again: Terraform then gives up what it waits for, and still saves
+/// its state; if it were killed with the worker, it could not.
 async fn interruptible(
     session: &Session,
     child: &mut Child,
@@ -91,11 +103,10 @@ async fn interruptible(
     let interrupt = async {
         let asked = stop.wait().await;
         tracing::info!(?asked, "interrupting Terraform");
-        if let Some(pid) = pid
-            && let Err(error) = kill_process(pid, Signal::INT)
-        {
-            tracing::warn!(%error, "Terraform could not be interrupted");
-        }
+        send_interrupt(pid);
+        stop.wait_until(GIVES_UP).await;
+        tracing::warn!("interrupting Terraform again: this worker is about to be killed");
+        send_interrupt(pid);
         std::future::pending::<std::convert::Infallible>().await
     };
     let waiting = async {
@@ -108,6 +119,14 @@ async fn interruptible(
     };
     let status = status.map_err(|error| Stop::failed(format!("Terraform's end can't be learnt: {error}")))?;
     Ok((output, errors, status))
+}
+
+fn send_interrupt(pid: Option<Pid>) {
+    if let Some(pid) = pid
+        && let Err(error) = kill_process(pid, Signal::INT)
+    {
+        tracing::warn!(%error, "Terraform could not be interrupted");
+    }
 }
 
 async fn read_all(stream: impl AsyncRead + Unpin) -> Output {
@@ -190,14 +209,30 @@ impl<'a> Heard<'a> {
     fn failure(&self, name: &str, status: ExitStatus, printed: &str) -> Reason {
         let code = if self.stale { Code::PlanStale } else { Code::TerraformFailed };
         let said = if self.errors.is_empty() {
-            let text: Vec<&str> = printed.lines().map(|line| line.trim_matches(['│', '╷', '╵', ' '])).collect();
-            clip(&text.into_iter().filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" "))
+            clip(&bare_lines(printed).collect::<Vec<_>>().join(" "))
         } else {
             clip(&self.errors.join("; "))
         };
-        let said = if said.is_empty() { format!("it ended with {status}") } else { said };
+        // A code says nothing that its words don't; a signal does: out of memory, for one.
+        let said = match status.signal() {
+            Some(_) if said.is_empty() => format!("it ended with {status}"),
+            Some(_) => format!("it ended with {status}: {said}"),
+            None if said.is_empty() => format!("it ended with {status}"),
+            None => said,
+        };
         Reason::new(code, format!("terraform {name}: {said}"))
     }
+}
+
+/// What was printed, without frames and empty lines.
+fn bare_lines(printed: &str) -> impl Iterator<Item = &str> {
+    printed.lines().map(|line| line.trim_matches(['│', '╷', '╵', ' '])).filter(|line| !line.is_empty())
+}
+
+/// The last lines that were printed.
+fn last_lines(printed: &str) -> Vec<String> {
+    let lines: Vec<&str> = bare_lines(printed).collect();
+    lines.iter().skip(lines.len().saturating_sub(LAST_LINES)).map(|line| clip(line)).collect()
 }
 
 /// One line for people, of bounded length, without control characters.

@@ -2,6 +2,7 @@
 
 mod environment;
 mod file;
+mod gateway;
 
 use std::path::{Path, PathBuf};
 
@@ -10,8 +11,9 @@ use anyhow::Context as _;
 use crate::exit::{Failure, OrFail as _};
 use crate::files;
 
-pub(crate) use environment::{Environment, EnvironmentArgs, Gateway};
+pub(crate) use environment::{Environment, EnvironmentArgs};
 pub(crate) use file::{ArtifactConfig, Config, EnvironmentConfig, PackKind, StepConfig, VariableConfig};
+pub(crate) use gateway::{Gateway, LambdaGateway};
 
 /// What the file is called.
 pub(crate) const FILE_NAME: &str = "airlock.toml";

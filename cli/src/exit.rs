@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::process::ExitCode;
 
-use aws::AwsError;
+use aws::{AwsError, ErrorKind};
 use manifest_schema::{Code, Reason};
 use records::RecordError;
 use serde_json::json;
@@ -114,6 +114,12 @@ impl Failure {
         Self { hint: Some(hint.into()), ..self }
     }
 
+    /// What a person can do about it, if nothing more to the point is known.
+    #[must_use]
+    pub(crate) fn hint_if_none(self, hint: impl Into<String>) -> Self {
+        Self { hint: self.hint.or_else(|| Some(hint.into())), ..self }
+    }
+
     /// What could not be done because of this.
     #[must_use]
     pub(crate) fn context(self, what: impl Into<String>) -> Self {
@@ -124,6 +130,25 @@ impl Failure {
     #[must_use]
     pub(crate) fn details(self, details: serde_json::Value) -> Self {
         Self { details: Some(details), ..self }
+    }
+
+    /// The exit code.
+    #[cfg(test)]
+    pub(crate) fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    /// Whether the same call may succeed later: by itself, or because somebody logs in again meanwhile. A refusal never
+    /// does, even one that another launch may not meet.
+    pub(crate) fn passes(&self) -> bool {
+        let expired = || aws_error(&self.error).is_some_and(|error| error.kind() == ErrorKind::Expired);
+        self.reasons.is_empty() && (self.exit == Exit::Unavailable || expired())
+    }
+
+    /// The same, as something that was waited for in vain.
+    #[must_use]
+    pub(crate) fn in_vain(self) -> Self {
+        Self { exit: Exit::Unavailable, ..self }
     }
 
     /// Whether a verification refused.

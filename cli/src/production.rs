@@ -7,7 +7,7 @@ use manifest_schema::names::{EnvironmentName, ProjectName};
 use manifest_schema::trust::TrustedPolicy;
 use store::Store;
 
-use crate::config::{Environment, EnvironmentArgs, Gateway};
+use crate::config::{Environment, EnvironmentArgs};
 use crate::context::Context;
 use crate::exit::{Failure, OrFail as _};
 use crate::gateway_client::GatewayClient;
@@ -39,8 +39,7 @@ impl Production {
         let environment = context.environment(arguments)?;
         let name = environment.name()?.clone();
         let artifacts = Store::open(environment.artifacts()?, &environment.access(purpose)).await?;
-        let Gateway::Local { production } = environment.gateway()?;
-        let client = GatewayClient::local(&production, &context.ambient).await?;
+        let client = GatewayClient::open(&environment, &context.ambient, purpose).await?;
         Ok(Self { name, environment, artifacts, client })
     }
 

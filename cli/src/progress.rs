@@ -28,6 +28,16 @@ pub(crate) enum ProgressChoice {
     None,
 }
 
+/// Whether people want, and their terminal can show, a line that is drawn again and again.
+pub(crate) fn redraws(out: &Output) -> bool {
+    let terminal = std::io::stderr().is_terminal();
+    match out.progress() {
+        ProgressChoice::Auto => terminal && std::env::var_os("TERM").is_none_or(|term| term != "dumb"),
+        ProgressChoice::Bar => terminal,
+        ProgressChoice::Plain | ProgressChoice::None => false,
+    }
+}
+
 /// Asked for when it is shown: to list a hundred thousand files for work that is done in a second helps nobody.
 type Total = LazyLock<Option<u64>, Box<dyn FnOnce() -> Option<u64> + Send>>;
 
@@ -53,14 +63,11 @@ impl Progress {
         label: &'static str,
         total: impl FnOnce() -> Option<u64> + Send + 'static,
     ) -> Self {
-        let terminal = std::io::stderr().is_terminal();
-        let redraws = std::env::var_os("TERM").is_none_or(|term| term != "dumb");
         let total: Total = LazyLock::new(Box::new(total));
         let begun = Instant::now();
         let lines = || Shown::Lines { out: *out, last: Mutex::new(begun) };
         let shown = match out.progress() {
-            ProgressChoice::Auto if terminal && redraws => Shown::Bar(bar(label, *total)),
-            ProgressChoice::Bar if terminal => Shown::Bar(bar(label, *total)),
+            _ if redraws(out) => Shown::Bar(bar(label, *total)),
             ProgressChoice::Auto | ProgressChoice::Bar | ProgressChoice::Plain => lines(),
             ProgressChoice::None => Shown::Nothing,
         };

@@ -7,7 +7,7 @@ use manifest_schema::{Code, Reason};
 use records::config::GatewayConfig;
 use store::Store;
 
-use crate::config::{Environment, Gateway};
+use crate::config::{Environment, FILE_NAME, Gateway};
 use crate::context::Context;
 use crate::exit::Failure;
 use crate::keys::{self, PublicKeyProblem};
@@ -15,7 +15,7 @@ use crate::keys::{self, PublicKeyProblem};
 /// Roots as people name them.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct RootArgs {
-    /// A root's public key; may be given several times. Without it, the roots that the local gateway pins.
+    /// A root's public key; may be given several times. Without it, the roots that airlock.toml or the local gateway pins.
     #[arg(long = "root", value_name = "FILE")]
     roots: Vec<PathBuf>,
     /// How many of the roots must have signed version 1.
@@ -30,7 +30,7 @@ impl RootArgs {
     /// When a key can't be read, or nothing pins roots.
     pub(crate) fn pinned(&self, environment: &Environment) -> Result<PinnedRoots, Failure> {
         if self.roots.is_empty() {
-            return of_gateway(environment);
+            return of_environment(environment);
         }
         let keys = self.roots.iter().map(|path| public(path)).collect::<Result<_, _>>()?;
         Ok(PinnedRoots { threshold: self.root_threshold, keys })
@@ -49,11 +49,29 @@ pub(crate) fn public(path: &Path) -> Result<manifest_schema::keys::PublicKey, Fa
     })
 }
 
-fn of_gateway(environment: &Environment) -> Result<PinnedRoots, Failure> {
-    let Gateway::Local { production } = environment
+/// The roots that an environment pins in airlock.toml, or else those of a gateway on this machine. What production itself
+/// pins is never asked for: whoever could answer in its name could name roots of their own.
+fn of_environment(environment: &Environment) -> Result<PinnedRoots, Failure> {
+    let (stated, threshold) = environment.roots();
+    if !stated.is_empty() {
+        let keys = stated.iter().map(|path| public(path)).collect::<Result<_, _>>()?;
+        return Ok(PinnedRoots { threshold, keys });
+    }
+    let gateway = environment
         .gateway()
         .map_err(|failure| failure.hint("name the roots that you trust with --root FILE.pub.pem"))?;
-    Ok(GatewayConfig::read(&production.join("config").join("gateway.json"))?.roots)
+    match gateway {
+        Gateway::Local { production } => {
+            Ok(GatewayConfig::read(&production.join("config").join("gateway.json"))?.roots)
+        }
+        Gateway::Lambda(_) => {
+            let missing = anyhow::anyhow!("nothing pins the roots of the trust policy on this side of the gap");
+            let hint = format!(
+                "add `roots = [\"root.pub.pem\"]`, their public keys, to the environment in {FILE_NAME}, or give --root where it is taken"
+            );
+            Err(Failure::from(missing).hint(hint))
+        }
+    }
 }
 
 /// The newest published policy of an unbroken chain from the roots, expired or not.

@@ -27,6 +27,7 @@ use crate::build::publish::{self, Happened};
 use crate::config::{Environment, EnvironmentArgs};
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
+use crate::gateway_client::GatewayClient;
 use crate::keys::{PassphraseArgs, signer};
 use crate::pipeline::changes::{self, Texts, Vote, whoami};
 use crate::pipeline::follow::{Follow, verdict};
@@ -82,6 +83,10 @@ impl Args {
         let project = context.project()?;
         let environment = context.environment(&self.environment)?;
         let location = environment.artifacts()?;
+        context.block_on(async {
+            let client = GatewayClient::open(&environment, &context.ambient).await?;
+            client.expect_readers(environment.name()?, &project.config.project).await
+        })?;
         let options = Options { allow_dirty: self.allow_dirty, ..Options::default() };
         let build = make::make(context, &project, &options, || Ok(environment.clone()))?;
         let BuildManifest { project: name, build: number, .. } = &build.manifest;
@@ -171,7 +176,7 @@ impl Args {
     /// The plan statement of this build here, as it is now.
     async fn plan(&self, context: &Context, production: &Production, build: &NamedBuild) -> Result<Digest, Failure> {
         let asked = asked(production, build, Action::Plan);
-        let attached = launch::or_attach(&production.client, asked).await?;
+        let attached = launch::or_attach(context, &production.client, asked).await?;
         let again = if attached.existing { " (launched before)" } else { "" };
         context.out.say(format!("plan job {}{again}", attached.job));
         let status = self.follow(context, production).to_end(attached.job, 0).await?;
@@ -224,7 +229,7 @@ impl Args {
             approvals,
             ..asked(production, build, Action::Apply)
         };
-        let attached = launch::or_attach(&production.client, asked).await?;
+        let attached = launch::or_attach(context, &production.client, asked).await?;
         let again = if attached.existing { " (launched before)" } else { "" };
         context.out.say(format!("apply job {}{again}", attached.job));
         let status = self.follow(context, production).to_end(attached.job, 0).await?;

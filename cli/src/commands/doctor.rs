@@ -12,11 +12,12 @@ use serde::Serialize;
 use signing::{KeySource, KmsKey};
 use store::{Access, Location, Store};
 
-use crate::config::{Environment, EnvironmentArgs, Gateway};
+use crate::config::{Environment, EnvironmentArgs, Gateway, LambdaGateway};
 use crate::context::Context;
 use crate::env;
 use crate::exit::{Exit, Failure};
 use crate::files;
+use crate::gateway_client::GatewayClient;
 use crate::output::{count, duration, plain, wrap};
 use crate::purpose::Purpose;
 use crate::trusted::{self, RootArgs};
@@ -112,6 +113,7 @@ impl Args {
         }
         match environment.gateway() {
             Ok(Gateway::Local { production }) => checks.extend(local(context, &production)?),
+            Ok(Gateway::Lambda(gateway)) => checks.push(functions(context, environment, &gateway)),
             Err(failure) => checks.push(Check::failed("gateway", &failure, "run `airlock init`")),
         }
         Ok(checks)
@@ -189,6 +191,23 @@ fn trust(context: &Context, environment: &Environment, location: &Location) -> C
     Check::ok(name, found)
 }
 
+/// Whether a gateway in AWS answers, and reads what this CLI writes. Nothing is launched for it.
+fn functions(context: &Context, environment: &Environment, gateway: &LambdaGateway) -> Check {
+    let name = "gateway";
+    let asked = context.block_on(async {
+        let project = environment.project().ok_or_else(|| anyhow::anyhow!("airlock.toml names no project"))?;
+        let client = GatewayClient::open(environment, &context.ambient).await?;
+        client.expect_readers(environment.name()?, project).await
+    });
+    match asked {
+        Ok(()) => Check::ok(name, format!("{gateway} answers, and reads what this CLI writes")),
+        Err(failure) => {
+            let next = failure.own_hint().unwrap_or("look at the functions and their log groups");
+            Check::problem(name, format!("{gateway}: {}", failure.messages().join(": ")), next)
+        }
+    }
+}
+
 /// What only a gateway on this machine needs.
 fn local(context: &Context, production: &Path) -> Result<Vec<Check>, Failure> {
     let location = Location::Directory(production.to_owned());
@@ -198,8 +217,12 @@ fn local(context: &Context, production: &Path) -> Result<Vec<Check>, Failure> {
         Err(error) => checks.push(Check::failed("gateway", &error.into(), next)),
         Ok(config) => {
             checks.push(Check::ok("gateway", format!("local, in {}", production.display())));
-            let LauncherConfig::Local { planner, deployer, .. } = config.launcher;
-            for (name, path) in [("planner", planner), ("deployer", deployer)] {
+            let workers = match config.launcher {
+                LauncherConfig::Local { planner, deployer, .. } => vec![("planner", planner), ("deployer", deployer)],
+                // Their configurations are in the task definitions.
+                LauncherConfig::Ecs(_) => Vec::new(),
+            };
+            for (name, path) in workers {
                 checks.push(match WorkerConfig::read(&path) {
                     Ok(config) => key(context, name, &config),
                     Err(error) => Check::failed(name, &error.into(), next),

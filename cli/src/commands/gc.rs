@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use store::{Access, Location, Store};
 
 use crate::collect::{Build, Contents, Decision, Fate, Keep, KeepRule, Live};
-use crate::config::{EnvironmentArgs, Gateway};
+use crate::config::EnvironmentArgs;
 use crate::context::Context;
 use crate::exit::{Exit, Failure, OrFail as _};
 use crate::gateway_client::GatewayClient;
@@ -67,8 +67,7 @@ impl Args {
         for rule in &self.keep {
             let Keep::Deployed(environment) = &rule.keep else { continue };
             let place = EnvironmentArgs { environment: Some(environment.clone()), store: None };
-            let Gateway::Local { production } = context.environment(&place)?.gateway()?;
-            let client = GatewayClient::local(&production, &context.ambient).await?;
+            let client = GatewayClient::open(&context.environment(&place)?, &context.ambient).await?;
             let mut running = BTreeSet::new();
             for project in contents.projects() {
                 running.extend(runs(&client, environment, project).await?);

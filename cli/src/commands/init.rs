@@ -13,7 +13,7 @@ use manifest_schema::json::to_bytes;
 use manifest_schema::keys::PublicKey;
 use manifest_schema::names::{EnvironmentName, PersonName, ProjectName};
 use manifest_schema::trust::{PinnedRoots, SignedPolicy};
-use records::config::{GatewayConfig, LauncherConfig, WorkerConfig, WorkerRole};
+use records::config::{GatewayConfig, LauncherConfig, STOP_TIMEOUT, WorkerConfig, WorkerRole};
 use records::place::StatedPlace;
 use signing::Signer;
 use store::{Access, BucketRules, Location, Store};
@@ -224,7 +224,9 @@ impl Setup {
             state: "../state".into(),
             cluster: "../cluster".into(),
             provider_mirror: None,
+            terraform: None,
             deadline_seconds: DEADLINE,
+            stop_timeout_seconds: STOP_TIMEOUT,
         };
         let mut made = false;
         for (name, bytes) in [

@@ -38,6 +38,8 @@ struct Answer {
     region: String,
     credentials: &'static str,
     role: Option<String>,
+    /// The environment's gateway, as airlock.toml names it.
+    gateway: Option<String>,
     expires_at: Option<Timestamp>,
     trust_policy: Option<Fit>,
 }
@@ -65,7 +67,8 @@ impl Args {
                     None
                 }
             };
-            Ok(Answer::new(identity, &connection, fit))
+            let gateway = environment.gateway_if_any();
+            Ok(Answer { gateway: gateway.map(str::to_owned), ..Answer::new(identity, &connection, fit) })
         })?;
         if context.out.is_json() {
             context.out.json(&answer)?;
@@ -98,6 +101,7 @@ impl Answer {
             region: connection.region().unwrap_or_default().to_owned(),
             credentials: source,
             role: connection.role().map(|role| role.arn.clone()),
+            gateway: None,
             expires_at: expires.and_then(|at| Timestamp::from_system(at).ok()).map(Timestamp::whole_seconds),
             trust_policy,
         }
@@ -118,6 +122,7 @@ impl Answer {
             ("region", Some(self.region.clone())),
             ("credentials", Some(self.credentials.to_owned())),
             ("role", self.role.clone()),
+            ("gateway", self.gateway.clone()),
             ("expires", self.expires_at.map(|at| at.to_string())),
             ("fits", fits),
         ];

@@ -7,6 +7,7 @@ use clap::Args;
 use manifest_schema::names::{EnvironmentName, ProjectName};
 use store::{Access, BucketRules, Location};
 
+use super::gateway::{Gateway, LAMBDA, LambdaGateway};
 use super::{EnvironmentConfig, FILE_NAME, Project};
 use crate::env;
 use crate::exit::{Failure, OrFail as _};
@@ -32,18 +33,10 @@ pub(crate) struct Environment {
     gateway: Option<String>,
     production: Option<PathBuf>,
     changes: Option<PathBuf>,
+    roots: Vec<PathBuf>,
+    root_threshold: u32,
     aws: aws::Settings,
     s3: BucketRules,
-}
-
-/// The way into production.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Gateway {
-    /// On this machine.
-    Local {
-        /// The directory that stands in for the production account; `config/` in it has the configuration.
-        production: PathBuf,
-    },
 }
 
 impl Environment {
@@ -66,6 +59,8 @@ impl Environment {
             gateway: env::get(env::GATEWAY)?.or(found.gateway),
             production: path(env::PRODUCTION, found.production)?,
             changes: path(env::CHANGES, found.changes)?,
+            roots: found.roots,
+            root_threshold: found.root_threshold.unwrap_or(1),
             aws: found.aws,
             s3: rules(found.s3)?,
         })
@@ -79,6 +74,12 @@ impl Environment {
     /// The project, if there is a file that says which.
     pub(crate) fn project(&self) -> Option<&ProjectName> {
         self.project.as_ref()
+    }
+
+    /// The same, reached in another region.
+    pub(crate) fn in_region(&self, region: &str) -> Self {
+        let aws = aws::Settings { region: Some(region.to_owned()), ..self.aws.clone() };
+        Self { aws, ..self.clone() }
     }
 
     /// How AWS is reached.
@@ -119,15 +120,14 @@ impl Environment {
     /// The way into production.
     ///
     /// # Errors
-    /// When nothing names it, or it is of a kind that this version doesn't have.
+    /// When nothing names it, or what does is no gateway.
     pub(crate) fn gateway(&self) -> Result<Gateway, Failure> {
         let stated = self.gateway.as_deref().context("no gateway is named").or_hint(format!(
             "name it with {} or as `gateway` of the environment in {FILE_NAME}; `airlock init` sets up a local one",
             env::GATEWAY
         ))?;
-        if stated.starts_with("lambda:") {
-            let problem = anyhow::anyhow!("the gateway {stated} can't be used: this version reaches local ones only");
-            return Err(problem).or_hint("use `gateway = \"local\"` with `production = \"DIR\"`");
+        if let Some(functions) = stated.strip_prefix(LAMBDA) {
+            return Ok(Gateway::Lambda(functions.parse::<LambdaGateway>()?));
         } else if stated != "local" {
             let problem = anyhow::anyhow!("{stated:?} is not a gateway: expected \"local\" or \"lambda:…\"");
             return Err(problem.into());
@@ -138,6 +138,17 @@ impl Environment {
             env::PRODUCTION
         ))?;
         Ok(Gateway::Local { production })
+    }
+
+    /// The way into production as it is written, if it is.
+    pub(crate) fn gateway_if_any(&self) -> Option<&str> {
+        self.gateway.as_deref()
+    }
+
+    /// The public keys of the trust policy's roots, and how many of them must have signed version 1; none if the file
+    /// pins none.
+    pub(crate) fn roots(&self) -> (&[PathBuf], u32) {
+        (&self.roots, self.root_threshold)
     }
 
     /// Where changes are kept without a tracker.
@@ -198,6 +209,8 @@ fn choose(
         gateway: found.gateway.clone(),
         production: found.production.as_ref().map(relative),
         changes: found.changes.as_ref().map(relative),
+        roots: found.roots.iter().map(relative).collect(),
+        root_threshold: found.root_threshold,
         aws: found.aws.clone(),
         s3: found.s3.clone(),
     };
@@ -255,8 +268,8 @@ mod tests {
         assert!(resolve(two, Some("c")).unwrap_err().message().contains("no environment c"));
         assert!(resolve("", None).unwrap().name().is_err());
         assert!(resolve(two, Some("a")).unwrap().artifacts().unwrap_err().message().contains("no artifacts store"));
-        let lambda = "[environments.a]\ngateway = \"lambda:arn\"\n";
-        assert!(resolve(lambda, None).unwrap().gateway().unwrap_err().message().contains("local ones only"));
+        let lambda = "[environments.a]\ngateway = \"lambda:arn:x\"\n";
+        assert!(resolve(lambda, None).unwrap().gateway().unwrap_err().message().contains("names no functions"));
         let typo = "[environments.a]\ngateway = \"locl\"\n";
         assert!(resolve(typo, None).unwrap().gateway().unwrap_err().message().contains("not a gateway"));
     }

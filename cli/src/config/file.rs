@@ -186,6 +186,11 @@ pub(crate) struct EnvironmentConfig {
     pub(crate) production: Option<PathBuf>,
     /// Where changes are kept without a tracker.
     pub(crate) changes: Option<PathBuf>,
+    /// Public keys of the roots that sign the first trust policy; a local gateway's own configuration pins them, too.
+    #[serde(default)]
+    pub(crate) roots: Vec<PathBuf>,
+    /// How many of them must have signed it; 1 if left out.
+    pub(crate) root_threshold: Option<u32>,
     /// How AWS is reached.
     #[serde(default)]
     pub(crate) aws: aws::Settings,

@@ -7,13 +7,19 @@ use manifest_schema::job::{JobId, JobOutcome};
 use tokio::time::Instant;
 
 use super::events;
+use super::live::Live;
+use super::patience::Patience;
+use super::story::Story;
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
 use crate::gateway_client::GatewayClient;
 
-/// First and longest pause between two looks: quick jobs are noticed quickly, long ones cost little.
+/// First pause between two looks: quick jobs are noticed quickly.
 const FIRST_PAUSE: Duration = Duration::from_millis(25);
+/// The longest: long jobs cost little.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// For how long a gateway may not answer before nobody believes that it will.
+const PATIENCE: Duration = Duration::from_secs(15 * 60);
 /// Without anything new, people hear this often that it still goes on.
 const STILL: Duration = Duration::from_secs(15);
 
@@ -28,10 +34,11 @@ pub(crate) struct Follow<'a> {
 }
 
 impl Follow<'_> {
-    /// Prints a job's events after a number as they come, until it has ended.
+    /// Prints a job's events after a number as they come, until it has ended; then, if that was all of them, what it did
+    /// and how long it took.
     ///
     /// # Errors
-    /// When the time is up, the person wants to look no longer, or the gateway can't answer.
+    /// When the time is up, the person wants to look no longer, or the gateway can't answer for a long time.
     pub(crate) async fn to_end(&self, job: JobId, after: u32) -> Result<JobStatus, Failure> {
         tokio::select! {
             status = self.look(job, after) => status,
@@ -41,26 +48,40 @@ impl Follow<'_> {
 
     async fn look(&self, job: JobId, mut after: u32) -> Result<JobStatus, Failure> {
         let begun = Instant::now();
-        let mut news = Instant::now();
-        let mut quiet = Instant::now();
+        let (mut news, mut quiet) = (Instant::now(), Instant::now());
+        let mut patience = Patience::new(self.context, PATIENCE);
+        let (mut story, mut live) = (Story::new(), Live::new(&self.context.out));
         loop {
-            let status = self.client.job(job, after).await?;
+            let status = match self.client.job(job, after).await {
+                Ok(status) => status,
+                Err(failure) => {
+                    live.hide();
+                    patience.wait(failure).await.map_err(|failure| failure.hint_if_none(again(job)))?;
+                    if self.timeout.is_some_and(|timeout| begun.elapsed() >= timeout) {
+                        return Err(self.leave(job, "waited long enough"));
+                    }
+                    continue;
+                }
+            };
+            patience.relax();
             for event in &status.events {
-                events::lines(event).iter().for_each(|line| self.context.out.say(line));
+                events::lines(event).iter().for_each(|line| live.say(line));
+                story.take(&status, event);
                 after = event.number;
-                news = Instant::now();
-                quiet = Instant::now();
+                (news, quiet) = (Instant::now(), Instant::now());
             }
             if status.more {
                 continue;
             }
             if status.outcome.is_some() {
+                story.lines(&status).iter().for_each(|line| live.say(line));
                 return Ok(status);
             }
             if self.timeout.is_some_and(|timeout| begun.elapsed() >= timeout) {
                 return Err(self.leave(job, "waited long enough"));
             }
-            if news.elapsed() >= STILL {
+            live.show(&status, self.context.ambient.now());
+            if !live.is_shown() && news.elapsed() >= STILL {
                 self.context.out.say(format!("          still {} (since {})", status.phase, status.since));
                 news = Instant::now();
             }
@@ -71,10 +92,15 @@ impl Follow<'_> {
 
     fn leave(&self, job: JobId, why: &str) -> Failure {
         let failure = Failure::new(Exit::TimedOut, anyhow::anyhow!("{why}; job {job} goes on"));
-        failure.hint(format!(
-            "look again with `airlock get-deploy-job-status {job} --follow`, or stop it with `airlock cancel-deploy-job {job}`"
-        ))
+        failure.hint(again(job))
     }
+}
+
+/// How to go on with a job that nobody looks at any more.
+fn again(job: JobId) -> String {
+    format!(
+        "look again with `airlock get-deploy-job-status {job} --follow`, or stop it with `airlock cancel-deploy-job {job}`"
+    )
 }
 
 /// A job's end as the command's end.

@@ -2,6 +2,8 @@
 //!
 //! In local mode the functions run in this process; the documents are the same as those that Lambda gets.
 
+mod lambda;
+
 use std::path::Path;
 
 use gateway::{Function, Gateway, GatewayError};
@@ -11,32 +13,71 @@ use manifest_schema::gateway::{
     Query, StatusRequest, StatusResponse,
 };
 use manifest_schema::job::{JobId, LaunchRequest};
+use manifest_schema::manifest::BuildManifest;
 use manifest_schema::names::{EnvironmentName, ProjectName};
 use manifest_schema::{Document, Timestamp};
 use records::Ambient;
 use records::place::PlaceError;
 
+use crate::config::{self, Environment};
 use crate::exit::{Exit, Failure};
+use crate::purpose::Purpose;
+use lambda::Lambda;
 
 /// A gateway that can be asked.
-pub(crate) enum GatewayClient {
+pub(crate) struct GatewayClient(Way);
+
+enum Way {
     /// In this process.
     Local(Box<Gateway>),
+    /// In production's account.
+    Lambda(Box<Lambda>),
 }
 
 impl GatewayClient {
-    /// The gateway of a local production directory.
-    pub(crate) async fn local(production: &Path, ambient: &Ambient) -> Result<Self, Failure> {
-        let config = production.join("config").join("gateway.json");
-        let gateway = Gateway::open(&config, ambient.clone()).await.map_err(failure)?;
-        Ok(Self::Local(Box::new(gateway)))
+    /// The gateway of an environment.
+    ///
+    /// # Errors
+    /// When nothing names it, or a local one can't be opened. One in AWS is not asked yet.
+    pub(crate) async fn open(
+        environment: &Environment,
+        ambient: &Ambient,
+        purpose: &Purpose,
+    ) -> Result<Self, Failure> {
+        Ok(Self(match environment.gateway()? {
+            config::Gateway::Local { production } => Way::Local(Box::new(local(&production, ambient).await?)),
+            config::Gateway::Lambda(gateway) => Way::Lambda(Box::new(Lambda::new(gateway, environment, purpose).await)),
+        }))
     }
 
     async fn call<A: Document>(&self, function: Function, request: &impl Document) -> Result<A, Failure> {
-        let answer = match self {
-            Self::Local(gateway) => gateway.handle(function, &request.to_bytes()).await.map_err(failure)?,
+        let answer = match &self.0 {
+            Way::Local(gateway) => gateway.handle(function, &request.to_bytes()).await.map_err(failure)?,
+            Way::Lambda(lambda) => lambda.call(function, request.to_bytes()).await?,
         };
-        Ok(A::from_bytes(&answer)?)
+        A::from_bytes(&answer).map_err(|error| {
+            let problem = anyhow::Error::new(error).context(format!("the answer of {function} can't be read"));
+            Failure::new(Exit::Failed, problem).hint("use a CLI of production's version")
+        })
+    }
+
+    /// Makes sure that production reads what this CLI writes, before anything is made that it couldn't use.
+    ///
+    /// # Errors
+    /// When it doesn't, or the gateway can't answer.
+    pub(crate) async fn expect_readers(
+        &self,
+        environment: &EnvironmentName,
+        project: &ProjectName,
+    ) -> Result<(), Failure> {
+        let query = Query::Deployed { environment: environment.clone(), project: project.clone(), after: u64::MAX };
+        let reads = self.ask(query).await?.reads;
+        let missing: Vec<&str> = WRITES.into_iter().filter(|name| !reads.iter().any(|known| known == name)).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let problem = anyhow::anyhow!("production in {environment} doesn't read {}", missing.join(", "));
+        Err(Failure::new(Exit::Failed, problem).hint("use a CLI of production's version, or have production upgraded"))
     }
 
     /// Asks for a job.
@@ -53,7 +94,7 @@ impl GatewayClient {
     /// # Errors
     /// When there is no such job, or the gateway can't answer.
     pub(crate) async fn job(&self, job: JobId, after: u32) -> Result<JobStatus, Failure> {
-        match self.ask(Query::Job { job, after }).await? {
+        match self.ask(Query::Job { job, after }).await?.answer {
             Answer::Job(status) => Ok(*status),
             Answer::UnknownJob => Err(unknown(job)),
             Answer::Deployed { .. } | Answer::Jobs { .. } => Err(another_question()),
@@ -73,7 +114,7 @@ impl GatewayClient {
         loop {
             let after = all.last().map_or(0, |files| files.record.sequence);
             let query = Query::Deployed { environment: environment.clone(), project: project.clone(), after };
-            match self.ask(query).await? {
+            match self.ask(query).await?.answer {
                 Answer::Deployed { deployments, more, .. } => {
                     let empty = deployments.is_empty();
                     all.extend(deployments);
@@ -97,7 +138,7 @@ impl GatewayClient {
     ) -> Result<Option<JobId>, Failure> {
         // No record comes after the last number, so only the lease is looked at.
         let query = Query::Deployed { environment: environment.clone(), project: project.clone(), after: u64::MAX };
-        match self.ask(query).await? {
+        match self.ask(query).await?.answer {
             Answer::Deployed { applying, .. } => Ok(applying),
             Answer::Job(_) | Answer::UnknownJob | Answer::Jobs { .. } => Err(another_question()),
         }
@@ -123,7 +164,7 @@ impl GatewayClient {
         let mut all: Vec<JobLine> = Vec::new();
         loop {
             let after = all.last().map(|line| line.job);
-            match self.ask(Query::Jobs { after }).await? {
+            match self.ask(Query::Jobs { after }).await?.answer {
                 Answer::Jobs { jobs, more } => {
                     let empty = jobs.is_empty();
                     all.extend(jobs);
@@ -149,11 +190,19 @@ impl GatewayClient {
         }
     }
 
-    async fn ask(&self, query: Query) -> Result<Answer, Failure> {
+    async fn ask(&self, query: Query) -> Result<StatusResponse, Failure> {
         let request = StatusRequest { schema: Default::default(), query };
-        let response: StatusResponse = self.call(Function::GetDeployJobStatus, &request).await?;
-        Ok(response.answer)
+        self.call(Function::GetDeployJobStatus, &request).await
     }
+}
+
+/// What this CLI writes and production has to read.
+const WRITES: [&str; 4] = [BuildManifest::SCHEMA, LaunchRequest::SCHEMA, StatusRequest::SCHEMA, CancelRequest::SCHEMA];
+
+/// The gateway of a local production directory.
+async fn local(production: &Path, ambient: &Ambient) -> Result<Gateway, Failure> {
+    let config = production.join("config").join("gateway.json");
+    Gateway::open(&config, ambient.clone()).await.map_err(failure)
 }
 
 fn failure(error: GatewayError) -> Failure {
@@ -163,8 +212,12 @@ fn failure(error: GatewayError) -> Failure {
     if let GatewayError::Place(PlaceError::Aws(error)) = error {
         return error.into();
     }
-    let exit = if error.is_temporary() { Exit::Unavailable } else { Exit::Failed };
-    Failure::new(exit, error)
+    let (exit, advice) = (if error.is_temporary() { Exit::Unavailable } else { Exit::Failed }, error.advice());
+    let failure = Failure::new(exit, error);
+    match advice {
+        Some(advice) => failure.hint(advice),
+        None => failure,
+    }
 }
 
 fn unknown(job: JobId) -> Failure {

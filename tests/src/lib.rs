@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed helper is a failed test")]
 
 mod background;
+mod cloud;
 mod flow;
 mod invariants;
 mod jobs;
@@ -20,6 +21,7 @@ mod workers;
 use std::time::{Duration, Instant};
 
 pub use background::Background;
+pub use cloud::Cloud;
 pub use flow::{Applied, Planned};
 pub use run::Run;
 pub use scratch::{APPROVER, Scratch};

@@ -4,12 +4,12 @@ use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-/// The directory with `airlock`, `airlock-worker` and `airlock-leash`: that of the tests' own build.
+/// The directory with `airlock`, `airlock-gateway`, `airlock-worker` and `airlock-leash`: that of the tests' own build.
 pub(crate) fn directory() -> PathBuf {
     let test = env::current_exe().expect("a test knows its own program");
     // target/debug/deps/test-0123 → target/debug
     let built = test.ancestors().nth(2).expect("a test is built below target/").to_owned();
-    for name in ["airlock", "airlock-worker", "airlock-leash"] {
+    for name in ["airlock", "airlock-gateway", "airlock-worker", "airlock-leash"] {
         let program = built.join(name);
         let path = program.display();
         assert!(program.is_file(), "{path} is missing: run `make test`, or `cargo build --bins` first");

@@ -1,0 +1,160 @@
+//! A scratch repository whose production is an account of its own: the real functions and the real worker, run by the
+//! double's Lambda and ECS. Stores stay directories, which all of them reach.
+
+use std::fs;
+use std::ops::Deref;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use aws_double::{Double, Function, PRODUCTION, REGION, Role, USER};
+use serde_json::{Value, json};
+
+use crate::{Scratch, programs};
+
+/// The worker's image, by digest.
+const IMAGE: &str = "222222222222.dkr.ecr.eu-central-1.amazonaws.com/airlock-worker@sha256:0000";
+/// The worker in it.
+const WORKER: &str = "/usr/local/bin/airlock-worker";
+/// What the functions' names begin with.
+const PREFIX: &str = "arn:aws:lambda:eu-central-1:222222222222:function:airlock";
+/// What all of a task's states but RUNNING take together is a few of these.
+const PACE: Duration = Duration::from_millis(20);
+
+/// A scratch repository, and production's account.
+#[derive(Debug)]
+pub struct Cloud {
+    /// The repository. Nothing in it leads to production but the gateway's functions.
+    pub scratch: Scratch,
+    /// Everything of AWS.
+    pub double: Double,
+    policy: Value,
+}
+
+impl Deref for Cloud {
+    type Target = Scratch;
+
+    fn deref(&self) -> &Scratch {
+        &self.scratch
+    }
+}
+
+impl Cloud {
+    /// After `airlock init`, with production moved into AWS.
+    pub fn new() -> Self {
+        let double = Double::start();
+        double.pace(PACE);
+        let mut scratch = Scratch::new();
+        for (name, value) in double.environment() {
+            scratch.set(name, value);
+        }
+        scratch.next_policy(|policy| {
+            policy["environments"]["production"]["account"] = PRODUCTION.into();
+            policy["environments"]["production"]["region"] = REGION.into();
+        });
+        let policy = statements(json!({
+            "Effect": "Allow", "Principal": {"AWS": USER}, "Action": "lambda:InvokeFunction", "Resource": "*"
+        }));
+        let cloud = Self { scratch, double, policy };
+        cloud.set_up_production();
+        cloud.scratch.write("root.pub", fs::read(cloud.path(".airlock/keys/root.pub.pem")).unwrap());
+        let file = cloud.path("airlock.toml");
+        let text = fs::read_to_string(&file).unwrap();
+        let lines = text.lines().filter(|line| !line.starts_with("production = ")).map(|line| {
+            if line.starts_with("gateway = ") {
+                format!("gateway = \"lambda:{PREFIX}\"\nroots = [\"root.pub\"]")
+            } else {
+                line.to_owned()
+            }
+        });
+        fs::write(&file, lines.collect::<Vec<_>>().join("\n") + "\n").unwrap();
+        cloud.commit("Production is in AWS");
+        cloud
+    }
+
+    fn set_up_production(&self) {
+        let account = self.double.account(PRODUCTION);
+        let cluster = account.cluster("airlock");
+        let task_role =
+            |name: &str| account.role(Role::new(name, &json!({"Service": "ecs-tasks.amazonaws.com"}), Vec::new()));
+        let definitions = ["planner", "deployer"].map(|name| {
+            let role = task_role(name);
+            (account.task_definition(&self.task_definition(name, &role)), role)
+        });
+        self.double.image(IMAGE, WORKER, programs::directory().join("airlock-worker"));
+        let [(planner, planner_role), (deployer, deployer_role)] = &definitions;
+        let role = account.role(Role::new(
+            "gateway",
+            &json!({"Service": "lambda.amazonaws.com"}),
+            vec![statements(json!([
+                {"Effect": "Allow", "Action": "ecs:RunTask", "Resource": [planner, deployer]},
+                {"Effect": "Allow", "Action": ["ecs:DescribeTasks", "ecs:StopTask"], "Resource": "*"},
+                {"Effect": "Allow", "Action": "iam:PassRole", "Resource": [planner_role, deployer_role],
+                 "Condition": {"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}}},
+            ]))],
+        ));
+        let mut config = self.read(&self.production("config/gateway.json"));
+        config["artifacts"] = self.artifacts("").display().to_string().into();
+        config["production"] = self.production("").display().to_string().into();
+        config["place"] = "aws".into();
+        config["launcher"] = json!({"ecs": {
+            "cluster": cluster, "planner": planner, "deployer": deployer, "container": "worker",
+            "subnets": ["subnet-1"], "securityGroups": ["sg-1"],
+        }});
+        for name in ["launch-deploy-job", "get-deploy-job-status", "cancel-deploy-job"] {
+            account.function(Function {
+                environment: vec![("AIRLOCK_GATEWAY_CONFIG".to_owned(), config.to_string())],
+                timeout: Duration::from_secs(15),
+                policy: Some(self.policy.clone()),
+                ..Function::new(&format!("airlock-{name}"), name, &role, programs::directory().join("airlock-gateway"))
+            });
+        }
+    }
+
+    fn task_definition(&self, name: &str, role: &str) -> Value {
+        let mut config = self.read(&self.production(&format!("config/{name}.json")));
+        let below = |inside: &str| -> Value { self.production(inside).display().to_string().into() };
+        config["artifacts"] = self.artifacts("").display().to_string().into();
+        config["production"] = below("");
+        config["key"] = self.path(&format!(".airlock/keys/{name}.pem")).display().to_string().into();
+        for directory in ["work", "state", "cluster"] {
+            config[directory] = below(directory);
+        }
+        config["place"] = "aws".into();
+        config["aws"] = json!({"region": REGION, "endpoint": self.double.url()});
+        config["terraform"] = programs::terraform().display().to_string().into();
+        config["stopTimeoutSeconds"] = 30.into();
+        json!({
+            "family": format!("airlock-{name}"), "networkMode": "awsvpc", "requiresCompatibilities": ["FARGATE"],
+            "cpu": "256", "memory": "512", "taskRoleArn": role,
+            "containerDefinitions": [{
+                "name": "worker", "image": IMAGE, "stopTimeout": 40,
+                "entryPoint": [WORKER, "--task", config.to_string(), "--"],
+            }],
+        })
+    }
+
+    /// The whole way, approved with the key that `airlock init` makes.
+    pub fn deploys(&self) -> crate::Run {
+        self.airlock(&["deploy", "--approve-with", crate::APPROVER])
+    }
+
+    /// The ARN of one of the functions.
+    pub fn function(&self, name: &str) -> String {
+        format!("{PREFIX}-{name}")
+    }
+
+    /// Where nothing of the CLI's side may look.
+    pub fn gateway_config(&self) -> PathBuf {
+        self.production("config/gateway.json")
+    }
+}
+
+impl Default for Cloud {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn statements(statements: Value) -> Value {
+    json!({"Version": "2012-10-17", "Statement": statements})
+}

@@ -84,7 +84,7 @@ impl Args {
         let environment = context.environment(&self.environment)?;
         let location = environment.artifacts()?;
         context.block_on(async {
-            let client = GatewayClient::open(&environment, &context.ambient).await?;
+            let client = GatewayClient::open(&environment, &context.ambient, &Purpose::default()).await?;
             client.expect_readers(environment.name()?, &project.config.project).await
         })?;
         let options = Options { allow_dirty: self.allow_dirty, ..Options::default() };

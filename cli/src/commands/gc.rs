@@ -13,6 +13,7 @@ use crate::context::Context;
 use crate::exit::{Exit, Failure, OrFail as _};
 use crate::gateway_client::GatewayClient;
 use crate::output::{Table, count, wrap};
+use crate::purpose::Purpose;
 use crate::stores;
 
 /// Where, and what to keep.
@@ -67,7 +68,8 @@ impl Args {
         for rule in &self.keep {
             let Keep::Deployed(environment) = &rule.keep else { continue };
             let place = EnvironmentArgs { environment: Some(environment.clone()), store: None };
-            let client = GatewayClient::open(&context.environment(&place)?, &context.ambient).await?;
+            let client =
+                GatewayClient::open(&context.environment(&place)?, &context.ambient, &Purpose::default()).await?;
             let mut running = BTreeSet::new();
             for project in contents.projects() {
                 running.extend(runs(&client, environment, project).await?);

@@ -39,11 +39,7 @@ impl GatewayClient {
     ///
     /// # Errors
     /// When nothing names it, or a local one can't be opened. One in AWS is not asked yet.
-    pub(crate) async fn open(
-        environment: &Environment,
-        ambient: &Ambient,
-        purpose: &Purpose,
-    ) -> Result<Self, Failure> {
+    pub(crate) async fn open(environment: &Environment, ambient: &Ambient, purpose: &Purpose) -> Result<Self, Failure> {
         Ok(Self(match environment.gateway()? {
             config::Gateway::Local { production } => Way::Local(Box::new(local(&production, ambient).await?)),
             config::Gateway::Lambda(gateway) => Way::Lambda(Box::new(Lambda::new(gateway, environment, purpose).await)),

@@ -23,7 +23,7 @@ terraform_hint = install Terraform 1.4 or newer (https://developer.hashicorp.com
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: build
 build: ## Build the release binaries
@@ -32,6 +32,11 @@ build: ## Build the release binaries
 .PHONY: demo
 demo: demo-tools build ## Take an example service through the whole pipeline, on this machine only
 	AIRLOCK_BIN="$(TARGET)/release" sh examples/demo.sh
+
+.PHONY: demo-aws
+demo-aws: demo-tools server-tools build ## The same with production in an AWS account, played by servers on this machine
+	$(call need,curl,install the package curl)
+	AIRLOCK_BIN="$(TARGET)/release" AIRLOCK_TOOLS="$(TARGET)/tools" sh examples/demo-aws.sh
 
 .PHONY: demo-tools
 demo-tools:
@@ -46,7 +51,7 @@ test: test-tools ## Run every test
 	$(CARGO) test --doc --workspace --locked
 
 .PHONY: test-tools
-test-tools: ## Check for what the tests use; installs cargo-nextest, servers that stand in for AWS and, as root, packages
+test-tools: server-tools ## Check for what the tests use; installs cargo-nextest, servers that stand in for AWS and, as root, packages
 	$(call need,$(CARGO),install Rust from https://rustup.rs)
 	$(call need,git,install the package git)
 	$(call need,$(AIRLOCK_TERRAFORM),$(terraform_hint))
@@ -60,6 +65,9 @@ test-tools: ## Check for what the tests use; installs cargo-nextest, servers tha
 	  || { echo "make $@: $$tool is missing: install the package $$tool" >&2; exit 1; }; \
 	done
 	@command -v cargo-nextest >/dev/null || $(CARGO) install cargo-nextest --locked
+
+.PHONY: server-tools
+server-tools:
 	@sh emulators/install.sh "$(TARGET)/tools"
 
 .PHONY: lint

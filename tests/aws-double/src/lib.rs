@@ -116,7 +116,15 @@ impl Double {
     /// # Panics
     /// When loopback can't be listened on.
     pub fn start() -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback can be listened on");
+        Self::start_on(0)
+    }
+
+    /// Starts one on a port of loopback that is known before.
+    ///
+    /// # Panics
+    /// When it can't be listened on.
+    pub fn start_on(port: u16) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", port)).expect("loopback can be listened on");
         listener.set_nonblocking(true).expect("a listener can be made not to block");
         let address = listener.local_addr().expect("a listener has an address");
         let core = Arc::new(Core { address, state: Mutex::default(), leash: Arc::new(Leash::new()) });

@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 pub use background::Background;
 pub use cloud::Cloud;
 pub use flow::{Applied, Planned};
+pub use programs::{directory as programs, terraform};
 pub use run::Run;
 pub use scratch::{APPROVER, Scratch};
 

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// The directory with `airlock`, `airlock-gateway`, `airlock-worker` and `airlock-leash`: that of the tests' own build.
-pub(crate) fn directory() -> PathBuf {
+pub fn directory() -> PathBuf {
     let test = env::current_exe().expect("a test knows its own program");
     // target/debug/deps/test-0123 → target/debug
     let built = test.ancestors().nth(2).expect("a test is built below target/").to_owned();
@@ -25,7 +25,7 @@ pub(crate) fn search_path() -> OsString {
 }
 
 /// Terraform, or OpenTofu: what `AIRLOCK_TERRAFORM` names, as for the worker, or what is on PATH.
-pub(crate) fn terraform() -> PathBuf {
+pub fn terraform() -> PathBuf {
     let named = env::var_os("AIRLOCK_TERRAFORM").filter(|named| !named.is_empty());
     let wanted = named.map_or_else(|| vec!["terraform".into(), "tofu".into()], |named| vec![named]);
     let path = env::var_os("PATH").unwrap_or_default();

@@ -1,6 +1,7 @@
 //! Production in an account of its own: the CLI calls the real functions in Lambda, which run the real worker in ECS.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed helper is a failed test")]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
 
@@ -114,4 +115,58 @@ fn a_function_cut_off_after_its_task_was_run_left_a_job_that_the_retry_finds() {
     cloud.double.fail("ecs:RunTask", Failure::Late(Duration::from_secs(20)));
     plan(&cloud, &manifest).exits(0);
     assert_eq!((cloud.jobs("plan").len(), cloud.double.tasks().len()), (1, 1));
+}
+
+#[test]
+fn an_account_or_a_region_that_the_policy_does_not_mean_is_refused() {
+    for (what, other) in [("account", "333333333333"), ("region", "us-east-1")] {
+        let cloud = Cloud::new();
+        cloud.next_policy(|policy| policy["environments"]["production"][what] = other.into());
+        let manifest = cloud.publish();
+        plan(&cloud, &manifest).exits(3).explains(&["environment.mismatch"]);
+        assert!(cloud.double.tasks().is_empty(), "no task was run for it");
+    }
+}
+
+#[test]
+fn fifty_identical_launches_at_once_are_one_job_and_one_task() {
+    let cloud = Cloud::new();
+    let manifest = cloud.publish();
+    let launch = ["launch-deploy-job", &manifest, "--action", "plan", "--idempotency-key", "one"];
+    let launches: Vec<_> = (0..50).map(|_| cloud.start(&launch)).collect();
+    let jobs: BTreeSet<String> = launches.into_iter().map(|launch| launch.end().exits(0).line()).collect();
+    assert_eq!(jobs.len(), 1, "{jobs:?}");
+    cloud.wait_for(jobs.first().unwrap(), "ended succeeded");
+    assert_eq!((cloud.jobs("plan").len(), cloud.double.tasks().len()), (1, 1));
+}
+
+#[test]
+fn a_task_killed_in_the_middle_of_an_apply_is_told_and_the_next_deploy_finishes() {
+    let cloud = Cloud::new();
+    cloud.slow_infrastructure();
+    let deploy = cloud.start(&["deploy", "--approve-with", flows::APPROVER]);
+    let job = cloud.job("apply", 1);
+    cloud.wait_for(&job, "intent 1");
+    cloud.double.kill(&cloud.double.tasks().last().unwrap().arn);
+    let ran = deploy.end().exits(5).explains(&["worker.died"]);
+    assert!(ran.all().contains("exited with 137"), "{}", ran.all());
+    assert!(ran.all().contains("plan again"), "{}", ran.all());
+    cloud.deploys().exits(0);
+    let outcomes: Vec<_> = cloud.records().iter().map(|record| record["outcome"].clone()).collect();
+    assert_eq!(outcomes, ["interrupted", "succeeded"]);
+    cloud.ok(&["audit", "verify"]);
+}
+
+#[test]
+fn a_job_that_is_cancelled_before_its_task_runs_never_begins() {
+    let cloud = Cloud::new();
+    let manifest = cloud.publish();
+    cloud.double.fail("ecs:RunTask", Failure::Task(TaskFailure::SlowStart(Duration::from_secs(60))));
+    let job = cloud.ok(&["launch-deploy-job", &manifest, "--action", "plan"]).line();
+    cloud.ok(&["cancel-deploy-job", &job]);
+    cloud.airlock(&["get-deploy-job-status", &job, "--follow"]).exits(5).explains(&["job.cancelled"]);
+    let task = cloud.double.tasks().pop().unwrap().arn;
+    let stopped = cloud.double.wait_for(&task, |task| task.stop_code.is_some());
+    assert_eq!(stopped.stop_code, Some("UserInitiated"));
+    assert_eq!(cloud.story(&job).last().unwrap(), "ended cancelled");
 }

@@ -129,10 +129,9 @@ async fn launch(gateway: &Gateway, world: &World) -> Result<JobId, String> {
 
 async fn look(gateway: &Gateway, job: JobId) -> Result<manifest_schema::gateway::JobStatus, gateway::GatewayError> {
     let request = StatusRequest { schema: Default::default(), query: Query::Job { job, after: 0 } };
-    match gateway.status(&request.to_bytes()).await?.answer {
-        manifest_schema::gateway::Answer::Job(status) => Ok(*status),
-        other => panic!("{other:?}"),
-    }
+    let answer = gateway.status(&request.to_bytes()).await?.answer;
+    let manifest_schema::gateway::Answer::Job(status) = answer else { panic!("{answer:?}") };
+    Ok(*status)
 }
 
 /// Threat model, row 20: a job id, and nothing else.

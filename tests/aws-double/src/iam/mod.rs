@@ -2,7 +2,7 @@
 //!
 //! True to AWS: identity policies and resource policies, explicit deny first, default deny, both sides across accounts,
 //! `Action`/`NotAction`, `Resource`/`NotResource`, wildcards, policy variables, the condition operators of
-//! [`condition`], principals by ARN, account, session and service. Not doubled: permission boundaries, session policies,
+//! `condition`, principals by ARN, account, session and service. Not doubled: permission boundaries, session policies,
 //! service and resource control policies, `NotPrincipal`; a document that uses what isn't doubled is no policy here.
 
 mod condition;

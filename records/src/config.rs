@@ -165,9 +165,17 @@ pub enum OpenError {
     Store(#[from] StoreError),
 }
 
-async fn open(location: &str, aws: &aws::Settings, bucket: &BucketRules) -> Result<Store, OpenError> {
-    let access = Access { aws: aws.clone(), bucket: bucket.clone(), ..Access::default() };
-    Ok(Store::open(&location.parse::<Location>()?, &access).await?)
+/// Opens the artifacts store and the production store: where each is, and what the owner of its bucket asks for.
+async fn open(
+    aws: &aws::Settings,
+    artifacts: (&str, &BucketRules),
+    production: (&str, &BucketRules),
+) -> Result<Sides, OpenError> {
+    let store = async |(location, bucket): (&str, &BucketRules)| {
+        let access = Access { aws: aws.clone(), bucket: bucket.clone(), ..Access::default() };
+        Ok::<Store, OpenError>(Store::open(&location.parse::<Location>()?, &access).await?)
+    };
+    Ok(Sides { artifacts: store(artifacts).await?, production: store(production).await? })
 }
 
 fn read<T: DeserializeOwned>(path: &Path) -> Result<(T, PathBuf), ConfigError> {
@@ -238,10 +246,8 @@ impl GatewayConfig {
     /// # Errors
     /// When one can't be opened.
     pub async fn open_stores(&self) -> Result<Sides, OpenError> {
-        Ok(Sides {
-            artifacts: open(&self.artifacts, &self.aws, &self.artifacts_bucket).await?,
-            production: open(&self.production, &self.aws, &self.production_bucket).await?,
-        })
+        let artifacts = (self.artifacts.as_str(), &self.artifacts_bucket);
+        open(&self.aws, artifacts, (&self.production, &self.production_bucket)).await
     }
 }
 
@@ -275,9 +281,7 @@ impl WorkerConfig {
     /// # Errors
     /// When one can't be opened.
     pub async fn open_stores(&self) -> Result<Sides, OpenError> {
-        Ok(Sides {
-            artifacts: open(&self.artifacts, &self.aws, &self.artifacts_bucket).await?,
-            production: open(&self.production, &self.aws, &self.production_bucket).await?,
-        })
+        let artifacts = (self.artifacts.as_str(), &self.artifacts_bucket);
+        open(&self.aws, artifacts, (&self.production, &self.production_bucket)).await
     }
 }

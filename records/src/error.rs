@@ -102,3 +102,17 @@ impl RecordError {
         }
     }
 }
+
+/// An error with everything that caused it, on one line, each said once: some errors quote what caused them.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let said = inner.to_string();
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        cause = inner.source();
+    }
+    text
+}

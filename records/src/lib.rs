@@ -18,7 +18,7 @@ pub mod task;
 pub mod trust;
 
 pub use ambient::Ambient;
-pub use error::RecordError;
+pub use error::{RecordError, with_causes};
 pub use journal::Journal;
 
 use manifest_schema::Document;

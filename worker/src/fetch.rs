@@ -14,9 +14,10 @@ use manifest_schema::manifest::{Artifact, BlobRef, BuildManifest, Content, FileE
 use manifest_schema::storage::Key;
 use manifest_schema::{Code, Reason};
 use policy::configuration::{self, ConfigFile};
+use records::with_causes;
 
 use crate::session::Session;
-use crate::stop::{Stop, with_causes};
+use crate::stop::Stop;
 use crate::work::{WorkDir, private_directory, private_file};
 
 /// How thoroughly images are looked at.

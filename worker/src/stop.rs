@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use manifest_schema::{Code, Reason};
-use records::RecordError;
+use records::{RecordError, with_causes};
 use store::StoreError;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -86,18 +86,6 @@ impl From<StoreError> for Stop {
             | StoreError::Io { .. } => Self::failed(with_causes(&error)),
         }
     }
-}
-
-/// An error with everything that caused it, on one line.
-pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }
 
 /// Who asked the job to stop.

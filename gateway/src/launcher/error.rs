@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use aws::{AwsError, ErrorKind};
 use manifest_schema::{Code, Reason};
+use records::with_causes;
 
 use super::local::{WORKER, WORKER_VARIABLE};
 
@@ -123,16 +124,4 @@ impl LauncherError {
         let advice = self.advice().map(|advice| format!("; {advice}")).unwrap_or_default();
         Reason::new(code, format!("no worker was started: {}{advice}", with_causes(self)))
     }
-}
-
-/// An error with everything that caused it, on one line.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }

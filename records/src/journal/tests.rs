@@ -1,3 +1,5 @@
+//! A chain of events under every kind of trouble: lost answers, other writers, changed files.
+
 use std::fs;
 use std::path::PathBuf;
 

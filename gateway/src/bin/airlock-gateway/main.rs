@@ -12,8 +12,8 @@ use std::time::Instant;
 
 use gateway::{Function, Gateway, GatewayError};
 use manifest_schema::gateway::{FunctionError, Trouble};
-use records::Ambient;
 use records::config::GatewayConfig;
+use records::{Ambient, with_causes};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::Instrument as _;
 use tracing_subscriber::filter::filter_fn;
@@ -111,16 +111,7 @@ fn told(error: GatewayError) -> FunctionError {
     } else {
         Trouble::Permanent
     };
-    let mut message = error.to_string();
-    let mut cause = std::error::Error::source(&error);
-    while let Some(inner) = cause {
-        let text = inner.to_string();
-        // Some errors quote what caused them.
-        if !message.contains(&text) {
-            message = format!("{message}: {text}");
-        }
-        cause = inner.source();
-    }
+    let mut message = with_causes(&error);
     if let Some(advice) = error.advice() {
         message = format!("{message}; {advice}");
     }

@@ -97,8 +97,9 @@ advisories: ## Look for known vulnerabilities in our dependencies; needs cargo-d
 	$(CARGO) deny --workspace --locked check advisories
 
 .PHONY: bench
-bench: demo-tools build ## Measure start-up, first event and overhead over Terraform; hashing, memory and large manifests
+bench: demo-tools build ## Measure start-up, first event, overhead over Terraform; the gateway; hashing, memory, large manifests
 	AIRLOCK_BIN="$(TARGET)/release" sh bench/pipeline.sh
+	AIRLOCK_BIN="$(TARGET)/release" sh bench/gateway.sh
 	AIRLOCK_BIN="$(TARGET)/release" sh bench/artifacts.sh
 
 .PHONY: bench-s3

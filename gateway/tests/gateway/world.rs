@@ -41,13 +41,15 @@ pub(crate) fn key(seed: u8) -> SecretKey {
     SecretKey::from_seed(&Zeroizing::new([seed; 32]))
 }
 
-/// A worker that writes down how it was started and stays alive until the world ends or it is killed.
+/// A worker that writes down how it was started and stays alive until the world ends or it is killed; two minutes at most,
+/// for a test that is killed leaves its world behind.
 const WORKER: &str = r#"#!/bin/sh
 here=$(dirname "$0")
 [ -e "$here/alive" ] || exit 0
 env > "$here/environment"
 echo "$@" >> "$here/starts"
-while [ -e "$here/alive" ]; do sleep 0.05; done
+looks=0
+while [ -e "$here/alive" ] && [ $((looks = looks + 1)) -lt 2400 ]; do sleep 0.05; done
 "#;
 
 pub(crate) struct World {

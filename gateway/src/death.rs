@@ -90,8 +90,7 @@ impl Gateway {
                 (Action::Apply, false) => {
                     "how far it came is not known: plan again, and the plan shows what is left to do"
                 }
-                (Action::Apply, true) => "nothing was changed: launch again",
-                (Action::Plan | Action::Drift, _) => "launch again",
+                (Action::Apply, true) | (Action::Plan | Action::Drift, _) => "nothing was changed: launch again",
             }
         };
         if let Some(said) = &death.said {

@@ -7,9 +7,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use aws_double::{Double, Function, PRODUCTION, REGION, Role, USER};
+use manifest_schema::job::TaskId;
 use serde_json::{Value, json};
 
-use crate::{Scratch, programs};
+use crate::{Scratch, programs, wait_until};
 
 /// The worker's image, by digest.
 const IMAGE: &str = "222222222222.dkr.ecr.eu-central-1.amazonaws.com/airlock-worker@sha256:0000";
@@ -80,7 +81,7 @@ impl Cloud {
             let role = task_role(name);
             (account.task_definition(&self.task_definition(name, &role)), role)
         });
-        self.double.image(IMAGE, WORKER, programs::directory().join("airlock-worker"));
+        self.push_image();
         let [(planner, planner_role), (deployer, deployer_role)] = &definitions;
         let role = account.role(Role::new(
             "gateway",
@@ -131,6 +132,28 @@ impl Cloud {
                 "entryPoint": [WORKER, "--task", config.to_string(), "--"],
             }],
         })
+    }
+
+    /// Has the worker's image, as after the set-up.
+    pub fn push_image(&self) {
+        self.double.image(IMAGE, WORKER, programs::directory().join("airlock-worker"));
+    }
+
+    /// Has the worker's image no more.
+    pub fn delete_image(&self) {
+        self.double.remove_image(IMAGE);
+    }
+
+    /// The task of a job, once its worker has said which one that is.
+    ///
+    /// # Panics
+    /// When it doesn't in time.
+    #[track_caller]
+    pub fn task_of(&self, job: &str) -> String {
+        match wait_until("a task", || self.scratch.task(job)) {
+            TaskId::Ecs { arn } => arn,
+            other @ TaskId::Process { .. } => panic!("the worker of {job} is no task: {other:?}"),
+        }
     }
 
     /// The whole way, approved with the key that `airlock init` makes.

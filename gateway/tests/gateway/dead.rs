@@ -22,8 +22,8 @@ async fn a_job_whose_worker_lives_is_left_alone() {
 async fn a_dead_worker_is_closed_as_interrupted_with_where_it_was() {
     for (happenings, words) in [
         (None, "ended before it took the job"),
-        (Some(Vec::new()), "ended while verifying; launch again"),
-        (Some(fetched()), "ended while planning; launch again"),
+        (Some(Vec::new()), "ended while verifying; nothing was changed: launch again"),
+        (Some(fetched()), "ended while planning; nothing was changed: launch again"),
     ] {
         let world = World::new().await;
         let (job, _) = world.accepted(&world.request(1)).await;

@@ -9,10 +9,25 @@ impl Scratch {
     /// From now on workers run Terraform through a door that `apply` passes only once it is open. Whoever waits there
     /// ends when interrupted, as Terraform does.
     pub fn close_door(&mut self) {
+        self.make_door("exit 130");
+    }
+
+    /// The same with somebody who notes interrupts, and waits on.
+    pub fn close_door_before_the_stubborn(&mut self) {
+        let noted = self.outside("interrupts");
+        self.make_door(&format!("echo interrupted >>\"{}\"", noted.display()));
+    }
+
+    /// How many interrupts were noted before the door.
+    pub fn interrupts(&self) -> usize {
+        fs::read_to_string(self.outside("interrupts")).map_or(0, |noted| noted.lines().count())
+    }
+
+    fn make_door(&mut self, interrupted: &str) {
         let wrapper = self.outside("terraform-behind-a-door");
         let (began, open) = (self.outside("door-reached"), self.outside("door-open"));
         let script = format!(
-            "#!/bin/sh\ntrap 'exit 130' INT\nif [ \"$1\" = apply ]; then\n  : >'{}'\n  while [ ! -e '{}' ]; do sleep 0.02; done\nfi\nexec '{}' \"$@\"\n",
+            "#!/bin/sh\ntrap '{interrupted}' INT\nif [ \"$1\" = apply ]; then\n  : >'{}'\n  while [ ! -e '{}' ]; do sleep 0.02; done\nfi\nexec '{}' \"$@\"\n",
             began.display(),
             open.display(),
             programs::terraform().display()

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed helper is a failed test")]
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use flows::{APPROVER, Scratch};
 use rustix::process::Signal;
@@ -47,6 +48,45 @@ fn an_apply_that_is_cancelled_saves_its_state() {
 fn an_apply_that_gets_sigterm_saves_its_state() {
     let terminate = |scratch: &Scratch, job: &str| scratch.signal_worker(job, Signal::TERM);
     stopped_while_applying(terminate, "job.cancelled", "cancelled");
+}
+
+/// Twice would make it give up what it is doing; that is only for when nothing else is left of the worker's time.
+#[test]
+fn terraform_is_interrupted_once_however_often_a_stop_is_asked_for_and_again_only_just_before_the_worker_is_killed() {
+    let mut scratch = Scratch::new();
+    let deployer = scratch.production("config/deployer.json");
+    // The second interrupt comes 25 seconds before the end: three after the first SIGTERM.
+    scratch.replace(&deployer, "\"deadlineSeconds\"", "\"stopTimeoutSeconds\": 28, \"deadlineSeconds\"");
+    scratch.close_door_before_the_stubborn();
+    let deploy = scratch.start_deploy();
+    let job = scratch.job("apply", 1);
+    scratch.wait_at_door();
+    let more_than_a_look = Duration::from_millis(1500);
+    let cancel = || drop(scratch.ok(&["cancel-deploy-job", &job]));
+    let terminate = || {
+        scratch.signal_worker(&job, Signal::TERM);
+        std::thread::sleep(Duration::from_millis(100));
+    };
+
+    (0..2).for_each(|_| cancel());
+    flows::wait_until("an interrupt", || (scratch.interrupts() > 0).then_some(()));
+    std::thread::sleep(more_than_a_look);
+    assert_eq!(scratch.interrupts(), 1, "cancelled twice");
+    let told = Instant::now();
+    (0..3).for_each(|_| terminate());
+    cancel();
+    assert_eq!(scratch.interrupts(), 1, "told to end three times since");
+    flows::wait_until("the last interrupt", || (scratch.interrupts() > 1).then_some(()));
+    assert!(told.elapsed() >= Duration::from_secs(3), "{:?}", told.elapsed());
+    (0..2).for_each(|_| terminate());
+    cancel();
+    std::thread::sleep(more_than_a_look);
+    assert_eq!(scratch.interrupts(), 2, "whatever comes after");
+
+    scratch.open_door();
+    deploy.end().exits(5).explains(&["job.cancelled"]);
+    assert_eq!(scratch.records()[0]["outcome"], "cancelled");
+    assert_eq!(scratch.lease_holder(), None);
 }
 
 #[test]

@@ -130,10 +130,13 @@ fn in_aws(config: &str) -> Result<String, Box<dyn Error + Send + Sync>> {
 /// A function that answers `{}` to one request after another, by the runtime API.
 fn do_nothing() -> Outcome {
     let address = std::env::var("AWS_LAMBDA_RUNTIME_API")?;
-    let mut connection = BufReader::new(TcpStream::connect(&address)?);
+    let stream = TcpStream::connect(&address)?;
+    stream.set_nodelay(true)?;
+    let mut connection = BufReader::new(stream);
     let mut call = |head: &str, body: &str| -> Result<Option<String>, Box<dyn Error + Send + Sync>> {
         let length = body.len();
-        write!(connection.get_mut(), "{head} HTTP/1.1\r\nhost: {address}\r\ncontent-length: {length}\r\n\r\n{body}")?;
+        let request = format!("{head} HTTP/1.1\r\nhost: {address}\r\ncontent-length: {length}\r\n\r\n{body}");
+        connection.get_mut().write_all(request.as_bytes())?;
         let (mut id, mut length) = (None, 0);
         loop {
             let mut line = String::new();

@@ -49,6 +49,16 @@ impl Document for PlanSummary {
     const LIMIT: usize = 2 << 20;
 }
 
+impl PlanSummary {
+    /// Whether everything is as the build wants it: nothing to change, and nothing that was changed by somebody else.
+    pub fn matches_reality(&self) -> bool {
+        let as_wanted = |terraform: &TerraformChanges| {
+            terraform.changes.is_empty() && terraform.drift.is_empty() && terraform.outputs.is_empty()
+        };
+        self.terraform.as_ref().is_none_or(as_wanted) && !self.services.iter().any(ServiceChange::changes)
+    }
+}
+
 /// What Terraform would do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
@@ -160,6 +170,13 @@ pub struct ServiceChange {
     /// Container name → its image now and after.
     #[serde(deserialize_with = "unique_map")]
     pub containers: BTreeMap<ServiceName, ImageChange>,
+}
+
+impl ServiceChange {
+    /// Whether any container would run another image.
+    pub fn changes(&self) -> bool {
+        self.containers.values().any(|image| image.before != Some(image.after))
+    }
 }
 
 /// A container's image before and after.

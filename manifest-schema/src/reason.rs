@@ -95,6 +95,9 @@ codes! {
     ManifestRollback = "manifest.rollback":
         "The build is lower than one that is live in some step."
         => "To go back on purpose, have a rollback approved (`airlock change approve --rollback`); otherwise deploy a newer build.",
+    DriftNotDeployed = "drift.not-deployed":
+        "A drift job was asked to compare reality with a build that isn't the one that runs."
+        => "Leave the build to `airlock drift`, which takes the last complete deployment.",
     DeploymentUntrusted = "deployment.untrusted":
         "The newest deployment record is not signed by the deployer for this place, or the records are not in order: what runs can't be told."
         => "Somebody changed the production store: compare it with `airlock deployed` and the copies in the artifacts store, and find out who.",

@@ -111,9 +111,8 @@ fn expect_started(journal: &Journal, task: &TaskId) -> Result<(), Unable> {
 async fn act(session: &Session) -> Result<JobOutcome, Stop> {
     let action = session.request().action;
     match (session.config().role, action) {
-        (WorkerRole::Planner, Action::Plan) => plan::run(session).await.map(|()| JobOutcome::Succeeded),
+        (WorkerRole::Planner, Action::Plan | Action::Drift) => plan::run(session).await.map(|()| JobOutcome::Succeeded),
         (WorkerRole::Deployer, Action::Apply) => apply::run(session).await,
-        (_, Action::Drift) => Err(Stop::failed("this version of the worker does no drift jobs")),
         (role, _) => {
             Err(Stop::failed(format!("a {role:?} does no {action} jobs: the launcher chose the wrong worker")))
         }

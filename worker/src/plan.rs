@@ -1,9 +1,10 @@
-//! A plan job: what would applying this build do? Nothing is changed; the answer is signed.
+//! A plan job: what would applying this build do? Nothing is changed; the answer is signed. A drift job asks the same of
+//! the build that runs, and its answer can't be applied: the saved plan is not kept, and nothing points to it.
 
 use std::fs;
 
 use manifest_schema::gates::Admission;
-use manifest_schema::job::Happening;
+use manifest_schema::job::{Action, Happening};
 use manifest_schema::plan::{PlanSummary, ServiceChange, TerraformChanges};
 use manifest_schema::pointer::PlanPointer;
 use manifest_schema::statement::{Plan, PlanBase, Statement, Subject, subject};
@@ -78,7 +79,7 @@ pub(crate) fn summary(
     }
 }
 
-/// Signs the plan and stores it: the pointer that makes it a plan comes last.
+/// Signs the plan and stores it: the pointer that makes it a plan that can be applied comes last.
 async fn finish(
     session: &Session,
     admission: &Admission,
@@ -87,6 +88,8 @@ async fn finish(
     saved: Option<&[u8]>,
 ) -> Result<(), Stop> {
     let bytes = summary.to_bytes();
+    // Of a drift job only the summary is worth anything.
+    let saved = saved.filter(|_| admission.request().action == Action::Plan);
     let mut subjects = vec![
         Subject::new(subject::MANIFEST, admission.manifest().digest()),
         Subject::new(subject::SUMMARY, Digest::of(&bytes)),
@@ -109,11 +112,13 @@ async fn finish(
     }
     keep(production, Key::JobPlan(session.job(), PlanFile::Summary), &bytes).await?;
     keep(production, Key::JobPlan(session.job(), PlanFile::Envelope), &signed.envelope).await?;
-    let pointer = PlanPointer { schema: Default::default(), job: session.job() };
-    keep(production, Key::PlanJob(signed.statement), &pointer.to_bytes()).await?;
+    if admission.request().action == Action::Plan {
+        let pointer = PlanPointer { schema: Default::default(), job: session.job() };
+        keep(production, Key::PlanJob(signed.statement), &pointer.to_bytes()).await?;
+    }
 
     let resources = summary.terraform.as_ref().map_or(0, |terraform| terraform.changes.len());
-    let services = summary.services.iter().filter(|s| s.containers.values().any(|c| c.before != Some(c.after))).count();
+    let services = summary.services.iter().filter(|service| service.changes()).count();
     let changes = (resources + services) as u64;
     let findings = summary.findings.len() as u64;
     session.say(Happening::Planned { plan: signed.statement, changes, findings }).await

@@ -56,7 +56,7 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) fn run(self, context: &Context) -> Result<Exit, Failure> {
         if self.action == Action::Drift {
-            return Err(Failure::usage("this version launches plan and apply jobs, not drift"));
+            return Err(Failure::usage("`airlock drift ENVIRONMENT` launches drift jobs, of the build that runs"));
         }
         if self.action == Action::Apply && self.change.is_none() {
             return Err(Failure::usage("an apply needs the change that asks for it: --change ID")

@@ -7,6 +7,7 @@ mod completions;
 mod deploy;
 mod deployed;
 mod doctor;
+mod drift;
 mod explain;
 mod gc;
 mod image;
@@ -35,6 +36,8 @@ pub(crate) enum Command {
     Deploy(deploy::Args),
     /// Say what runs in an environment, since when, and who approved it.
     Deployed(deployed::Args),
+    /// Say whether reality still matches what was deployed.
+    Drift(drift::Args),
     /// Ask for deploys; approve or reject them.
     #[command(subcommand)]
     Change(change::Command),
@@ -84,6 +87,7 @@ impl Command {
             Self::Doctor(arguments) => arguments.run(context),
             Self::Deploy(arguments) => arguments.run(context),
             Self::Deployed(arguments) => arguments.run(context),
+            Self::Drift(arguments) => arguments.run(context),
             Self::Change(command) => command.run(context),
             Self::LaunchDeployJob(arguments) => arguments.run(context),
             Self::GetDeployJobStatus(arguments) => arguments.run(context),

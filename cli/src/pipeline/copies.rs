@@ -3,6 +3,7 @@
 
 use manifest_schema::Digest;
 use manifest_schema::gateway::{DeploymentFiles, JobStatus, PlanFiles};
+use manifest_schema::job::Action;
 use manifest_schema::storage::AttestationKind;
 use records::attestations;
 use store::{Creation, Store};
@@ -11,13 +12,13 @@ use crate::exit::Failure;
 use crate::output::Output;
 use crate::stores;
 
-/// Keeps what a job's status brought: its plan, its deployment.
+/// Keeps what a job's status brought: its plan, its deployment. What a drift job found nobody approves or audits.
 ///
 /// # Errors
 /// When the artifacts store can't be written.
 pub(crate) async fn keep(out: &Output, artifacts: &Store, status: &JobStatus) -> Result<(), Failure> {
     let manifest = status.request.manifest;
-    if let Some(plan) = &status.plan {
+    if let (Some(plan), Action::Plan) = (&status.plan, status.request.action) {
         keep_plan(out, artifacts, manifest, plan).await?;
     }
     if let Some(DeploymentFiles { envelope: Some(envelope), .. }) = &status.deployment {

@@ -23,6 +23,7 @@ pub(crate) fn text(summary: &PlanSummary, paint: Paint) -> String {
         if let Some(more) = terraform.changes.len().checked_sub(MOST_SHOWN).filter(|more| *more > 0) {
             let _ = writeln!(text, "  and {more} resources more (--format json lists all)");
         }
+        changed_outside(&mut text, &terraform.drift, paint);
         if !terraform.outputs.is_empty() {
             let _ = writeln!(text, "  outputs that would change: {}", plain(&terraform.outputs.join(", ")));
         }
@@ -64,6 +65,24 @@ fn resource(text: &mut String, change: &ResourceChange, paint: Paint) {
             }
             None => {}
         }
+    }
+}
+
+/// What somebody else did to resources since the last deployment; the changes above say what would be done about it.
+fn changed_outside(text: &mut String, drift: &[ResourceChange], paint: Paint) {
+    for change in drift.iter().take(MOST_SHOWN) {
+        let attributes = plain(&change.attributes.join(", "));
+        let what = if change.action.destroys() {
+            "is gone".to_owned()
+        } else if attributes.is_empty() {
+            "was changed".to_owned()
+        } else {
+            format!("was changed: {attributes}")
+        };
+        let _ = writeln!(text, "  {}", paint.yellow(&format!("outside  {} {what}", plain(&change.address))));
+    }
+    if let Some(more) = drift.len().checked_sub(MOST_SHOWN).filter(|more| *more > 0) {
+        let _ = writeln!(text, "  and {more} more that were changed outside");
     }
 }
 

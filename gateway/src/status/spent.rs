@@ -2,7 +2,7 @@
 
 use manifest_schema::Digest;
 use manifest_schema::dsse::{self, EnvelopeError};
-use manifest_schema::job::WriterKind;
+use manifest_schema::job::{Action, WriterKind};
 use manifest_schema::statement;
 use records::plans::{self, ClaimState};
 use records::{Journal, RecordError, deployments};
@@ -17,6 +17,9 @@ impl Gateway {
         envelope: &[u8],
     ) -> Result<Option<String>, GatewayError> {
         let production = &self.sides.production;
+        if maker.job().action() == Action::Drift {
+            return Ok(Some("it is a drift job's, and only says what differs".to_owned()));
+        }
         if maker.job().ended().is_some() && plans::job_of(production, plan).await? != Some(maker.job().id()) {
             return Ok(Some("its planner died before it was finished".to_owned()));
         }

@@ -42,6 +42,17 @@ impl VerifiedDeployment {
     pub(super) fn record(&self) -> Option<&DeploymentRecord> {
         self.0.as_ref()
     }
+
+    /// A drift job compares reality with the last complete deployment and nothing else.
+    pub(super) fn expect(&self, request: &LaunchRequest) -> Result<(), Reason> {
+        let LaunchRequest { project, environment, .. } = request;
+        let said = match self.record().and_then(|record| record.complete) {
+            Some(runs) if runs.manifest == request.manifest => return Ok(()),
+            Some(runs) => format!("build {} of {project} runs in {environment}, not another", runs.build),
+            None => format!("no deployment of {project} to {environment} was ever complete"),
+        };
+        Err(Reason::new(Code::DriftNotDeployed, said))
+    }
 }
 
 /// The newest record: signed by a deployer, for this project and environment, and in this place.

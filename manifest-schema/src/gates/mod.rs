@@ -4,7 +4,8 @@
 //! gate that failed, not the first. What depends on something refused is left undecided: a manifest that no accepted
 //! builder signed is not even parsed.
 //!
-//! `apply` enforces all gates. `plan` and `drift` enforce 1 to 6, report 7 to 9 as warnings, and skip 10.
+//! `apply` enforces all gates. `plan` and `drift` enforce 1 to 6, report 7 to 9 as warnings, and skip 10. `drift` is
+//! refused for a build that isn't the one that runs: there is nothing that reality should match.
 
 mod approval;
 mod build;
@@ -198,7 +199,12 @@ pub fn decide(case: &Case) -> Result<Admission, Vec<Reason>> {
     let mut warnings = Vec::new();
     let mut approved = None;
     match request.action {
-        Action::Plan | Action::Drift => warnings = gates7to9.all(),
+        Action::Plan => warnings = gates7to9.all(),
+        Action::Drift => {
+            warnings = gates7to9.all();
+            // What runs, if that can't be told, is a reason already.
+            reasons.0.extend(deployed.as_ref().and_then(|known| known.expect(&request).err()));
+        }
         Action::Apply => {
             if let Some(environment) = &environment {
                 let deployed = deployed.as_ref();

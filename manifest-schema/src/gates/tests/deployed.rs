@@ -55,3 +55,21 @@ fn a_record_under_the_deployers_old_key_still_counts() {
     case.trust.insert(0, first);
     assert_eq!(codes(&case), [Code::ManifestRollback]);
 }
+
+/// Who may launch drift jobs can't have any other build planned by one.
+#[test]
+fn drift_is_refused_for_what_does_not_run() {
+    let world = World::new(Action::Drift);
+    assert_eq!(codes(&world.case()), []);
+    let other = record(&[(StepOutcome::Done, &[6])]);
+    let never_complete = DeploymentRecord { complete: None, ..other.clone() };
+    for (case, deployed) in [
+        ("nothing was ever deployed", Deployed::Never),
+        ("no deployment was complete", world.sign_deployed(never_complete)),
+        ("another build runs", world.sign_deployed(other)),
+    ] {
+        let mut refused = world.case();
+        refused.deployed = deployed;
+        assert_eq!(codes(&refused), [Code::DriftNotDeployed], "{case}");
+    }
+}

@@ -1,6 +1,6 @@
 //! The gates (docs/formats.md) as one table: every way in which a gate can fail × every action × every lift.
 
-use super::world::{Cast, World, before, no, noon, record, revoke, seed, yes};
+use super::world::{Cast, World, before, no, noon, record, revoke, seed, sign_record, yes};
 use super::*;
 use crate::deployment::StepOutcome;
 use crate::manifest::tests::{report, source};
@@ -25,6 +25,7 @@ type Columns = [Becomes; 5];
 const ENFORCED: Columns = [Refused, Refused, Refused, Refused, Refused];
 const ROLLBACK_LIFTS: Columns = [Warned, Warned, Refused, Lifted, Refused];
 const EMERGENCY_LIFTS: Columns = [Warned, Warned, Refused, Refused, Lifted];
+const DRIFT_ONLY: Columns = [Skipped, Refused, Skipped, Skipped, Skipped];
 const APPLY_ONLY: Columns = [Skipped, Skipped, Refused, Refused, Refused];
 
 type Break = fn(&mut World);
@@ -89,6 +90,9 @@ const ROWS: &[Row] = &[
     // Gate 8.
     ("lower than what runs", Code::ManifestRollback, ROLLBACK_LIFTS, |w| {
         w.deployed = Some(record(&[(StepOutcome::Done, &[8])]));
+    }),
+    ("another build runs", Code::DriftNotDeployed, DRIFT_ONLY, |w| {
+        w.tamper = |case| case.deployed = sign_record(&record(&[(StepOutcome::Done, &[6])]), seed::DEPLOYER, |_| {});
     }),
     ("the number that runs, other bytes", Code::ManifestRollback, ROLLBACK_LIFTS, |w| {
         w.deployed = Some(record(&[(StepOutcome::Done, &[7])]));

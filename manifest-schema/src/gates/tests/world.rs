@@ -220,7 +220,7 @@ impl World {
             manifest: Some(manifest_bytes),
             builds: sign_all(&self.builder_keys, &|seed| built.sign(&key(seed)).unwrap().envelope),
             evidence: self.evidence.iter().map(|bytes| (Digest::of(bytes), bytes.clone())).collect(),
-            deployed: self.deployed.clone().map_or(Deployed::Never, |record| self.sign_deployed(record)),
+            deployed: self.latest(manifest).map_or(Deployed::Never, |record| self.sign_deployed(record)),
             plan: apply.then_some(StoredPlan { envelope: plan.envelope, summary: summary_bytes }),
             reviews: self.sign_reviews(manifest, summary, plan.statement),
             authors: authors.map(|bytes| (Digest::of(&bytes), bytes)).collect(),
@@ -228,6 +228,13 @@ impl World {
         };
         (self.tamper)(&mut case);
         case
+    }
+
+    /// The newest record. What a drift job is about runs.
+    fn latest(&self, manifest: Digest) -> Option<DeploymentRecord> {
+        let runs = LiveBuild { build: self.manifest.build.number(), manifest };
+        let drift = (self.action == Action::Drift).then_some(runs);
+        self.deployed.clone().map(|record| DeploymentRecord { complete: drift.or(record.complete), ..record })
     }
 
     fn summary(&self, manifest: Digest) -> PlanSummary {

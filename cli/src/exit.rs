@@ -138,11 +138,16 @@ impl Failure {
         self.exit
     }
 
-    /// Whether the same call may succeed later: by itself, or because somebody logs in again meanwhile. A refusal never
-    /// does, even one that another launch may not meet.
+    /// Whether the same call may succeed later without anybody doing anything. A refusal never does, even one that another
+    /// launch may not meet.
+    pub(crate) fn passes_by_itself(&self) -> bool {
+        self.reasons.is_empty() && self.exit == Exit::Unavailable
+    }
+
+    /// Whether it may succeed later, by itself or because somebody logs in again meanwhile.
     pub(crate) fn passes(&self) -> bool {
         let expired = || aws_error(&self.error).is_some_and(|error| error.kind() == ErrorKind::Expired);
-        self.reasons.is_empty() && (self.exit == Exit::Unavailable || expired())
+        self.passes_by_itself() || (self.reasons.is_empty() && expired())
     }
 
     /// The same, as something that was waited for in vain.

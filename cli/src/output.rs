@@ -13,7 +13,7 @@ use clap::ValueEnum;
 use manifest_schema::json::to_bytes;
 use serde::Serialize;
 
-use crate::progress::ProgressChoice;
+use crate::progress::{self, ProgressChoice};
 
 pub(crate) use table::Table;
 pub(crate) use text::{count, duration, plain, size, wrap};
@@ -135,7 +135,7 @@ impl Output {
     /// Writes text that is already clean and wrapped to standard error.
     pub(crate) fn raw_error(&self, text: &str) {
         // There is nobody left to tell.
-        let _ = io::stderr().lock().write_all(text.as_bytes());
+        let _ = progress::above(|| io::stderr().lock().write_all(text.as_bytes()));
     }
 
     /// Colours for standard output.

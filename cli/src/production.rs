@@ -39,7 +39,7 @@ impl Production {
         let environment = context.environment(arguments)?;
         let name = environment.name()?.clone();
         let artifacts = Store::open(environment.artifacts()?, &environment.access(purpose)).await?;
-        let client = GatewayClient::open(&environment, &context.ambient, purpose).await?;
+        let client = GatewayClient::open(context, &environment, purpose).await?;
         Ok(Self { name, environment, artifacts, client })
     }
 

@@ -6,7 +6,7 @@ use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::output::{Output, duration, size};
 
@@ -14,6 +14,19 @@ use crate::output::{Output, duration, size};
 const FIRST_INTERVAL: Duration = Duration::from_secs(5);
 /// Between two lines in the end: an hour leaves a screenful, and nobody takes a build for dead.
 const LAST_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Everything that is drawn again and again on this process's one terminal.
+static DRAWN: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
+
+/// Lets a bar be drawn below whatever is written.
+pub(crate) fn drawn(bar: ProgressBar) -> ProgressBar {
+    DRAWN.add(bar)
+}
+
+/// Writes to standard error, above what is drawn there.
+pub(crate) fn above<T>(write: impl FnOnce() -> T) -> T {
+    DRAWN.suspend(write)
+}
 
 /// How people see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -67,7 +80,7 @@ impl Progress {
         let begun = Instant::now();
         let lines = || Shown::Lines { out: *out, last: Mutex::new(begun) };
         let shown = match out.progress() {
-            _ if redraws(out) => Shown::Bar(bar(label, *total)),
+            _ if redraws(out) => Shown::Bar(drawn(bar(label, *total))),
             ProgressChoice::Auto | ProgressChoice::Bar | ProgressChoice::Plain => lines(),
             ProgressChoice::None => Shown::Nothing,
         };

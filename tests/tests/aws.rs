@@ -56,6 +56,29 @@ fn what_passes_is_waited_for() {
     assert_eq!(cloud.double.tasks().len(), 1, "one job, one task");
 }
 
+/// Whoever only asks waits, too: but not for somebody to log in again (`credentials_that_have_expired_are_told`).
+#[test]
+fn every_command_that_asks_production_waits_out_what_passes() {
+    let cloud = Cloud::new();
+    let manifest = cloud.publish();
+    let job = plan(&cloud, &manifest).exits(0).line();
+    for command in [
+        &["deployed"][..],
+        &["audit", "log"],
+        &["get-deploy-job-status", &job],
+        &["change", "open", &manifest, "--plan-job", &job],
+        &["cancel-deploy-job", &job],
+        &["doctor"],
+    ] {
+        // The function is being updated: nothing that the SDK itself repeats.
+        let message = "The operation cannot be performed at this time.";
+        let busy = Failure::Error { status: 409, code: "ResourceConflictException", message };
+        (0..2).for_each(|_| cloud.double.fail("lambda:Invoke", busy.clone()));
+        let ran = cloud.ok(command).says("ResourceConflictException").says("trying again for up to 1 min");
+        ran.says("production answers again");
+    }
+}
+
 /// A task that comes to nothing: the job ends with what ECS says, and the next launch is another try.
 fn cannot_run(failure: TaskFailure, code: &str, words: &str) {
     let cloud = Cloud::new();

@@ -84,7 +84,7 @@ impl Args {
         let environment = context.environment(&self.environment)?;
         let location = environment.artifacts()?;
         context.block_on(async {
-            let client = GatewayClient::open(&environment, &context.ambient, &Purpose::default()).await?;
+            let client = GatewayClient::open(context, &environment, &Purpose::default()).await?;
             client.expect_readers(environment.name()?, &project.config.project).await
         })?;
         let options = Options { allow_dirty: self.allow_dirty, ..Options::default() };
@@ -176,7 +176,7 @@ impl Args {
     /// The plan statement of this build here, as it is now.
     async fn plan(&self, context: &Context, production: &Production, build: &NamedBuild) -> Result<Digest, Failure> {
         let asked = asked(production, build, Action::Plan);
-        let attached = launch::or_attach(context, &production.client, asked).await?;
+        let attached = launch::or_attach(&production.client, asked).await?;
         let again = if attached.existing { " (launched before)" } else { "" };
         context.out.say(format!("plan job {}{again}", attached.job));
         let status = self.follow(context, production).to_end(attached.job, 0).await?;
@@ -229,7 +229,7 @@ impl Args {
             approvals,
             ..asked(production, build, Action::Apply)
         };
-        let attached = launch::or_attach(context, &production.client, asked).await?;
+        let attached = launch::or_attach(&production.client, asked).await?;
         let again = if attached.existing { " (launched before)" } else { "" };
         context.out.say(format!("apply job {}{again}", attached.job));
         let status = self.follow(context, production).to_end(attached.job, 0).await?;

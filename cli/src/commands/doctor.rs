@@ -196,7 +196,7 @@ fn functions(context: &Context, environment: &Environment, gateway: &LambdaGatew
     let name = "gateway";
     let asked = context.block_on(async {
         let project = environment.project().ok_or_else(|| anyhow::anyhow!("airlock.toml names no project"))?;
-        let client = GatewayClient::open(environment, &context.ambient, &Purpose::default()).await?;
+        let client = GatewayClient::open(context, environment, &Purpose::default()).await?;
         client.expect_readers(environment.name()?, project).await
     });
     match asked {

@@ -63,7 +63,7 @@ impl Args {
         };
         // A key of its own: whoever asks wants to know how it is now, and not how it was when somebody asked last.
         let key = JobId::new(context.ambient.now(), context.ambient.random()).to_string();
-        let launched = launch::once(context, client, &LaunchRequest::new(asked, Some(key))).await?;
+        let launched = launch::once(client, &LaunchRequest::new(asked, Some(key))).await?;
         context.out.say(format!("drift job {}", launched.job));
         let timeout = self.timeout.map(Duration::from_secs);
         let status = Follow { context, client, timeout }.to_end(launched.job, 0).await?;

@@ -68,8 +68,7 @@ impl Args {
         for rule in &self.keep {
             let Keep::Deployed(environment) = &rule.keep else { continue };
             let place = EnvironmentArgs { environment: Some(environment.clone()), store: None };
-            let client =
-                GatewayClient::open(&context.environment(&place)?, &context.ambient, &Purpose::default()).await?;
+            let client = GatewayClient::open(context, &context.environment(&place)?, &Purpose::default()).await?;
             let mut running = BTreeSet::new();
             for project in contents.projects() {
                 running.extend(runs(&client, environment, project).await?);

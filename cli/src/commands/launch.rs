@@ -103,9 +103,9 @@ impl Args {
         let client = &production.client;
         client.expect_readers(&production.name, &build.manifest.project).await?;
         let attached = if self.attempt.is_some() || self.key.is_some() {
-            launch::once(context, client, &LaunchRequest::new(asked, self.key)).await?
+            launch::once(client, &LaunchRequest::new(asked, self.key)).await?
         } else {
-            launch::or_attach(context, client, asked).await?
+            launch::or_attach(client, asked).await?
         };
         if attached.existing {
             context.out.say(format!("job {} had been launched before", attached.job));

@@ -1,8 +1,8 @@
 //! The functions of a gateway in AWS Lambda: what their errors mean, and who tries again.
 //!
-//! The SDK repeats calls that were throttled or lost; every function may be called twice, because what it does is named by
-//! a job or an idempotency key. Credentials that have expired are looked for anew once per call, because somebody may have
-//! logged in since.
+//! The SDK repeats calls that were throttled or lost, a few times; every function may be called twice, because what it does
+//! is named by a job or an idempotency key. Credentials that have expired are looked for anew once per call, because
+//! somebody may have logged in since.
 
 use std::sync::Mutex;
 use std::time::Duration;

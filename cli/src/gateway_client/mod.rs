@@ -1,10 +1,14 @@
 //! The CLI's side of the gateway: one JSON document out, one back.
 //!
-//! In local mode the functions run in this process; the documents are the same as those that Lambda gets.
+//! In local mode the functions run in this process; the documents are the same as those that Lambda gets. Whoever asks
+//! waits out what passes: a minute, or as long as it says.
 
 mod lambda;
+mod patience;
 
 use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
 
 use gateway::{Function, Gateway, GatewayError};
 use manifest_schema::deployment::DeploymentRecord;
@@ -20,12 +24,17 @@ use records::Ambient;
 use records::place::PlaceError;
 
 use crate::config::{self, Environment};
+use crate::context::Context;
 use crate::exit::{Exit, Failure};
 use crate::purpose::Purpose;
 use lambda::Lambda;
+use patience::Patience;
 
 /// A gateway that can be asked.
-pub(crate) struct GatewayClient(Way);
+pub(crate) struct GatewayClient {
+    way: Rc<Way>,
+    patience: Patience,
+}
 
 enum Way {
     /// In this process.
@@ -39,18 +48,26 @@ impl GatewayClient {
     ///
     /// # Errors
     /// When nothing names it, or a local one can't be opened. One in AWS is not asked yet.
-    pub(crate) async fn open(environment: &Environment, ambient: &Ambient, purpose: &Purpose) -> Result<Self, Failure> {
-        Ok(Self(match environment.gateway()? {
-            config::Gateway::Local { production } => Way::Local(Box::new(local(&production, ambient).await?)),
+    pub(crate) async fn open(context: &Context, environment: &Environment, purpose: &Purpose) -> Result<Self, Failure> {
+        let way = Rc::new(match environment.gateway()? {
+            config::Gateway::Local { production } => Way::Local(Box::new(local(&production, &context.ambient).await?)),
             config::Gateway::Lambda(gateway) => Way::Lambda(Box::new(Lambda::new(gateway, environment, purpose).await)),
-        }))
+        });
+        Ok(Self { way, patience: Patience::short(context) })
+    }
+
+    /// The same gateway, waited for up to `limit` when it can't answer: for whoever has something to lose.
+    pub(crate) fn patient(&self, limit: Duration) -> Self {
+        Self { way: Rc::clone(&self.way), patience: self.patience.long(limit) }
     }
 
     async fn call<A: Document>(&self, function: Function, request: &impl Document) -> Result<A, Failure> {
-        let answer = match &self.0 {
-            Way::Local(gateway) => gateway.handle(function, &request.to_bytes()).await.map_err(failure)?,
-            Way::Lambda(lambda) => lambda.call(function, request.to_bytes()).await?,
+        let request = request.to_bytes();
+        let ask = async || match &*self.way {
+            Way::Local(gateway) => gateway.handle(function, &request).await.map_err(failure),
+            Way::Lambda(lambda) => lambda.call(function, request.clone()).await,
         };
+        let answer = self.patience.ask(ask).await?;
         A::from_bytes(&answer).map_err(|error| {
             let problem = anyhow::Error::new(error).context(format!("the answer of {function} can't be read"));
             Failure::new(Exit::Failed, problem).hint("use a CLI of production's version")

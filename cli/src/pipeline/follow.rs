@@ -8,7 +8,6 @@ use tokio::time::Instant;
 
 use super::events;
 use super::live::Live;
-use super::patience::Patience;
 use super::story::Story;
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
@@ -49,23 +48,19 @@ impl Follow<'_> {
     async fn look(&self, job: JobId, mut after: u32) -> Result<JobStatus, Failure> {
         let begun = Instant::now();
         let (mut news, mut quiet) = (Instant::now(), Instant::now());
-        let mut patience = Patience::new(self.context, PATIENCE);
         let (mut story, mut live) = (Story::new(), Live::new(&self.context.out));
+        let out = &self.context.out;
         loop {
-            let status = match self.client.job(job, after).await {
+            let left = self.timeout.map(|timeout| timeout.saturating_sub(begun.elapsed()));
+            let patient = self.client.patient(left.unwrap_or(PATIENCE).min(PATIENCE));
+            let is_over = || self.timeout.is_some_and(|timeout| begun.elapsed() >= timeout);
+            let status = match patient.job(job, after).await {
                 Ok(status) => status,
-                Err(failure) => {
-                    live.hide();
-                    patience.wait(failure).await.map_err(|failure| failure.hint_if_none(again(job)))?;
-                    if self.timeout.is_some_and(|timeout| begun.elapsed() >= timeout) {
-                        return Err(self.leave(job, "waited long enough"));
-                    }
-                    continue;
-                }
+                Err(failure) if failure.passes() && is_over() => return Err(self.leave(job, "waited long enough")),
+                Err(failure) => return Err(failure.hint_if_none(again(job))),
             };
-            patience.relax();
             for event in &status.events {
-                events::lines(event).iter().for_each(|line| live.say(line));
+                events::lines(event).iter().for_each(|line| out.say(line));
                 story.take(&status, event);
                 after = event.number;
                 (news, quiet) = (Instant::now(), Instant::now());
@@ -74,15 +69,15 @@ impl Follow<'_> {
                 continue;
             }
             if status.outcome.is_some() {
-                story.lines(&status).iter().for_each(|line| live.say(line));
+                story.lines(&status).iter().for_each(|line| out.say(line));
                 return Ok(status);
             }
-            if self.timeout.is_some_and(|timeout| begun.elapsed() >= timeout) {
+            if is_over() {
                 return Err(self.leave(job, "waited long enough"));
             }
             live.show(&status, self.context.ambient.now());
             if !live.is_shown() && news.elapsed() >= STILL {
-                self.context.out.say(format!("          still {} (since {})", status.phase, status.since));
+                out.say(format!("          still {} (since {})", status.phase, status.since));
                 news = Instant::now();
             }
             // The longer nothing has happened, the longer nothing will: a fifth of that is never noticed.

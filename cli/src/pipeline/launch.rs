@@ -5,8 +5,6 @@ use std::time::Duration;
 use manifest_schema::gateway::{JobStatus, Launched};
 use manifest_schema::job::{Asked, JobId, JobOutcome, LaunchRequest};
 
-use super::patience::Patience;
-use crate::context::Context;
 use crate::exit::Failure;
 use crate::gateway_client::GatewayClient;
 
@@ -27,20 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(3 * 60);
 ///
 /// # Errors
 /// When it is refused, or the gateway can't answer for a while.
-pub(crate) async fn once(
-    context: &Context,
-    client: &GatewayClient,
-    request: &LaunchRequest,
-) -> Result<Attached, Failure> {
-    let mut patience = Patience::new(context, PATIENCE);
-    let launched = loop {
-        match client.launch(request).await {
-            Ok(launched) => break launched,
-            Err(failure) => patience.wait(failure).await?,
-        }
-    };
-    patience.relax();
-    match launched {
+pub(crate) async fn once(client: &GatewayClient, request: &LaunchRequest) -> Result<Attached, Failure> {
+    match client.patient(PATIENCE).launch(request).await? {
         Launched::Accepted { job, existing } => Ok(Attached { job, existing }),
         Launched::Refused { reasons } => {
             Err(Failure::refused(format!("production refused to launch the {} job", request.action), reasons))
@@ -52,10 +38,10 @@ pub(crate) async fn once(
 ///
 /// # Errors
 /// When it is refused, or the gateway can't answer.
-pub(crate) async fn or_attach(context: &Context, client: &GatewayClient, asked: Asked) -> Result<Attached, Failure> {
+pub(crate) async fn or_attach(client: &GatewayClient, asked: Asked) -> Result<Attached, Failure> {
     let mut asked = asked;
     loop {
-        let attached = once(context, client, &LaunchRequest::new(asked.clone(), None)).await?;
+        let attached = once(client, &LaunchRequest::new(asked.clone(), None)).await?;
         if !attached.existing || !is_spent(&client.job(attached.job, u32::MAX).await?) {
             return Ok(attached);
         }

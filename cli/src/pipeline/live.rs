@@ -14,7 +14,6 @@ const TICK: Duration = Duration::from_millis(200);
 
 /// The line, where there is a terminal that can redraw one.
 pub(crate) struct Live {
-    out: Output,
     is_wanted: bool,
     line: Option<ProgressBar>,
 }
@@ -22,20 +21,12 @@ pub(crate) struct Live {
 impl Live {
     /// Nothing is shown before the job is known.
     pub(crate) fn new(out: &Output) -> Self {
-        Self { out: *out, is_wanted: progress::redraws(out), line: None }
+        Self { is_wanted: progress::redraws(out), line: None }
     }
 
     /// Whether there is such a line.
     pub(crate) fn is_shown(&self) -> bool {
         self.line.is_some()
-    }
-
-    /// Says something above the line.
-    pub(crate) fn say(&self, text: &str) {
-        match &self.line {
-            Some(line) => line.suspend(|| self.out.say(text)),
-            None => self.out.say(text),
-        }
     }
 
     /// Says where the job is, and since when.
@@ -54,17 +45,10 @@ impl Live {
         );
         self.line.get_or_insert_with(spinner).set_message(plain(&text));
     }
-
-    /// Takes the line away, until the job is known again.
-    pub(crate) fn hide(&mut self) {
-        if let Some(line) = self.line.take() {
-            line.finish_and_clear();
-        }
-    }
 }
 
 fn spinner() -> ProgressBar {
-    let line = ProgressBar::new_spinner();
+    let line = progress::drawn(ProgressBar::new_spinner());
     if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
         line.set_style(style.tick_chars("-\\|/ "));
     }
@@ -74,6 +58,8 @@ fn spinner() -> ProgressBar {
 
 impl Drop for Live {
     fn drop(&mut self) {
-        self.hide();
+        if let Some(line) = self.line.take() {
+            line.finish_and_clear();
+        }
     }
 }

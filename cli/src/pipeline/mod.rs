@@ -6,7 +6,6 @@ pub(crate) mod events;
 pub(crate) mod follow;
 pub(crate) mod launch;
 pub(crate) mod live;
-pub(crate) mod patience;
 pub(crate) mod story;
 pub(crate) mod summary;
 pub(crate) mod waiting;

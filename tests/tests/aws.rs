@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use aws_double::{Failure, PRODUCTION, TaskFailure};
 use flows::{Cloud, Run};
+use manifest_schema::gateway::{Answer, StatusResponse};
+use manifest_schema::manifest::BuildManifest;
+use manifest_schema::{Document as _, schema};
 
 fn plan(cloud: &Cloud, manifest: &str) -> Run {
     cloud.airlock(&["launch-deploy-job", manifest, "--action", "plan", "--follow"])
@@ -125,6 +128,29 @@ fn who_may_not_call_a_function_is_told_which() {
     let ran = cloud.airlock(&["deployed"]).exits(1);
     let arn = cloud.function("get-deploy-job-status");
     assert!(ran.all().contains(&format!("allow lambda:InvokeFunction on {arn}")), "{}", ran.all());
+}
+
+/// A build that production can't read is not even made.
+#[test]
+fn a_production_that_does_not_read_what_this_cli_writes_is_told_before_anything_is_built_or_launched() {
+    let cloud = Cloud::new();
+    let published = cloud.publish();
+    let reads = schema::READS.iter().filter(|name| **name != BuildManifest::SCHEMA).map(|name| (*name).to_owned());
+    let answer = Answer::Deployed { deployments: Vec::new(), more: false, applying: None };
+    cloud.always_says(&StatusResponse { schema: Default::default(), reads: reads.collect(), answer });
+    cloud.change_page("the next build");
+    for command in [
+        &["deploy", "--approve-with", flows::APPROVER][..],
+        &["deploy", "--approve-with", flows::APPROVER, "--build", &published],
+        &["launch-deploy-job", &published, "--action", "plan"],
+    ] {
+        let ran = cloud.airlock(command).exits(1);
+        ran.explains(&["production in production doesn't read airlock/build-manifest/v1", "have production upgraded"]);
+    }
+    let builds = fs::read_dir(cloud.artifacts("builds/hello")).unwrap().count();
+    assert_eq!(builds, 1, "nothing was published");
+    assert!(cloud.double.calls_of("ecs:RunTask").is_empty());
+    assert!(cloud.jobs("plan").is_empty());
 }
 
 #[test]

@@ -13,7 +13,7 @@ use manifest_schema::gateway::JobStatus;
 use manifest_schema::job::{Action, Asked};
 use manifest_schema::keys::PublicKey;
 use manifest_schema::manifest::BuildManifest;
-use manifest_schema::names::ChangeId;
+use manifest_schema::names::{ChangeId, ProjectName};
 use manifest_schema::statement::{self, Decision, Outcome, Verified, subject};
 use manifest_schema::storage::AttestationKind;
 use records::attestations;
@@ -24,7 +24,7 @@ use store::Store;
 use crate::build::make::{self, Options};
 use crate::build::named::{BuildName, NamedBuild};
 use crate::build::publish::{self, Happened};
-use crate::config::{Environment, EnvironmentArgs};
+use crate::config::{Environment, EnvironmentArgs, Project};
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
 use crate::gateway_client::GatewayClient;
@@ -72,23 +72,35 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) fn run(self, context: &Context) -> Result<Exit, Failure> {
         let build = match &self.build {
-            Some(name) => NamedBuild::find(context, &self.environment, name)?,
-            None => self.build_and_publish(context)?,
+            Some(name) => {
+                let build = NamedBuild::find(context, &self.environment, name)?;
+                self.expect_readers(context, &build.manifest.project)?;
+                build
+            }
+            None => {
+                let project = context.project()?;
+                self.expect_readers(context, &project.config.project)?;
+                self.build_and_publish(context, &project)?
+            }
         };
         context.block_on(self.deploy(context, &build))
     }
 
-    /// Describes, signs and publishes what is in the working directory, as far as that isn't done.
-    fn build_and_publish(&self, context: &Context) -> Result<NamedBuild, Failure> {
-        let project = context.project()?;
+    /// Nothing is built or launched for a production that couldn't read it.
+    fn expect_readers(&self, context: &Context, project: &ProjectName) -> Result<(), Failure> {
         let environment = context.environment(&self.environment)?;
-        let location = environment.artifacts()?;
         context.block_on(async {
             let client = GatewayClient::open(context, &environment, &Purpose::default()).await?;
-            client.expect_readers(environment.name()?, &project.config.project).await
-        })?;
+            client.expect_readers(environment.name()?, project).await
+        })
+    }
+
+    /// Describes, signs and publishes what is in the working directory, as far as that isn't done.
+    fn build_and_publish(&self, context: &Context, project: &Project) -> Result<NamedBuild, Failure> {
+        let environment = context.environment(&self.environment)?;
+        let location = environment.artifacts()?;
         let options = Options { allow_dirty: self.allow_dirty, ..Options::default() };
-        let build = make::make(context, &project, &options, || Ok(environment.clone()))?;
+        let build = make::make(context, project, &options, || Ok(environment.clone()))?;
         let BuildManifest { project: name, build: number, .. } = &build.manifest;
         context.out.say(format!("build {} of {name}: manifest {}", number.number(), build.digest.short()));
         let local = || KeySource::File(project.resolve(".airlock/keys/builder.pem".as_ref()));

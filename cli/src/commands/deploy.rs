@@ -13,7 +13,7 @@ use manifest_schema::gateway::JobStatus;
 use manifest_schema::job::{Action, Asked};
 use manifest_schema::keys::PublicKey;
 use manifest_schema::manifest::BuildManifest;
-use manifest_schema::names::{ChangeId, ProjectName};
+use manifest_schema::names::ChangeId;
 use manifest_schema::statement::{self, Decision, Outcome, Verified, subject};
 use manifest_schema::storage::AttestationKind;
 use records::attestations;
@@ -24,7 +24,7 @@ use store::Store;
 use crate::build::make::{self, Options};
 use crate::build::named::{BuildName, NamedBuild};
 use crate::build::publish::{self, Happened};
-use crate::config::{Environment, EnvironmentArgs, Project};
+use crate::config::{Environment, EnvironmentArgs};
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
 use crate::gateway_client::GatewayClient;
@@ -32,7 +32,7 @@ use crate::keys::{PassphraseArgs, signer};
 use crate::pipeline::changes::{self, Texts, Vote, whoami};
 use crate::pipeline::follow::{Follow, verdict};
 use crate::pipeline::waiting::Question;
-use crate::pipeline::{copies, launch, summary};
+use crate::pipeline::{copies, launch, links, summary};
 use crate::production::{self, Production};
 use crate::purpose::Purpose;
 use crate::trusted::{self, RootArgs};
@@ -72,35 +72,23 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) fn run(self, context: &Context) -> Result<Exit, Failure> {
         let build = match &self.build {
-            Some(name) => {
-                let build = NamedBuild::find(context, &self.environment, name)?;
-                self.expect_readers(context, &build.manifest.project)?;
-                build
-            }
-            None => {
-                let project = context.project()?;
-                self.expect_readers(context, &project.config.project)?;
-                self.build_and_publish(context, &project)?
-            }
+            Some(name) => NamedBuild::find(context, &self.environment, name)?,
+            None => self.build_and_publish(context)?,
         };
         context.block_on(self.deploy(context, &build))
     }
 
-    /// Nothing is built or launched for a production that couldn't read it.
-    fn expect_readers(&self, context: &Context, project: &ProjectName) -> Result<(), Failure> {
-        let environment = context.environment(&self.environment)?;
-        context.block_on(async {
-            let client = GatewayClient::open(context, &environment, &Purpose::default()).await?;
-            client.expect_readers(environment.name()?, project).await
-        })
-    }
-
     /// Describes, signs and publishes what is in the working directory, as far as that isn't done.
-    fn build_and_publish(&self, context: &Context, project: &Project) -> Result<NamedBuild, Failure> {
+    fn build_and_publish(&self, context: &Context) -> Result<NamedBuild, Failure> {
+        let project = context.project()?;
         let environment = context.environment(&self.environment)?;
         let location = environment.artifacts()?;
+        context.block_on(async {
+            let client = GatewayClient::open(context, &environment, &Purpose::default()).await?;
+            client.expect_readers(environment.name()?, &project.config.project).await
+        })?;
         let options = Options { allow_dirty: self.allow_dirty, ..Options::default() };
-        let build = make::make(context, project, &options, || Ok(environment.clone()))?;
+        let build = make::make(context, &project, &options, || Ok(environment.clone()))?;
         let BuildManifest { project: name, build: number, .. } = &build.manifest;
         context.out.say(format!("build {} of {name}: manifest {}", number.number(), build.digest.short()));
         let local = || KeySource::File(project.resolve(".airlock/keys/builder.pem".as_ref()));
@@ -140,6 +128,10 @@ impl Args {
     async fn deploy(self, context: &Context, build: &NamedBuild) -> Result<Exit, Failure> {
         let production =
             Production::open(context, &self.environment, &Purpose::of_build(build.manifest.build.number())).await?;
+        if self.build.is_some() {
+            // One that is made here was preceded by this.
+            production.client.expect_readers(&production.name, &build.manifest.project).await?;
+        }
         let tracker = production::tracker(&production.environment)?;
         if let Some(status) = self.already_applying(context, &production, build).await? {
             let change = status.request.change.clone();
@@ -301,6 +293,7 @@ fn finish(
     change: Option<&ChangeId>,
     status: &JobStatus,
 ) -> Result<Exit, Failure> {
+    links::built_by(&build.manifest).iter().for_each(|link| context.out.say(link));
     verdict(status)?;
     if let Some(change) = change {
         tracker.close(change, Ending::Resolved, note(context, format!("deployed by job {}", status.job)))?;

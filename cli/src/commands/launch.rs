@@ -12,7 +12,7 @@ use crate::config::EnvironmentArgs;
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
 use crate::pipeline::follow::{Follow, verdict};
-use crate::pipeline::{copies, launch, waiting};
+use crate::pipeline::{copies, launch, links, waiting};
 use crate::production::{self, Production};
 use crate::purpose::Purpose;
 
@@ -119,6 +119,7 @@ impl Args {
             let timeout = self.timeout.map(Duration::from_secs);
             let status = Follow { context, client, timeout }.to_end(attached.job, 0).await?;
             copies::keep(&context.out, &production.artifacts, &status).await?;
+            links::built_by(&build.manifest).iter().for_each(|link| context.out.say(link));
             verdict(&status)?;
         }
         Ok(Exit::Done)

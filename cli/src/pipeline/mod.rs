@@ -5,6 +5,7 @@ pub(crate) mod copies;
 pub(crate) mod events;
 pub(crate) mod follow;
 pub(crate) mod launch;
+pub(crate) mod links;
 pub(crate) mod live;
 pub(crate) mod story;
 pub(crate) mod summary;

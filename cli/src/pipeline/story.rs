@@ -5,6 +5,7 @@ use manifest_schema::gateway::JobStatus;
 use manifest_schema::job::{Event, Happening, Job, Phase};
 
 use super::events::{outcome_text, plural};
+use super::links;
 use crate::output::duration;
 
 /// A job's events, as they come.
@@ -88,10 +89,10 @@ impl Story {
         }
     }
 
-    /// What changed, how long it took and where the time went; nothing if the job was not followed from its beginning to
+    /// What changed, how long it took, where the time went and where to look on; nothing if the job was not followed from its beginning to
     /// its end.
     pub(crate) fn lines(&self, status: &JobStatus) -> Vec<String> {
-        let (Some(_), Some(begun), Some(ended), Some(outcome)) = (&self.job, self.begun, self.ended, status.outcome)
+        let (Some(job), Some(begun), Some(ended), Some(outcome)) = (&self.job, self.begun, self.ended, status.outcome)
         else {
             return Vec::new();
         };
@@ -116,6 +117,8 @@ impl Story {
             lines.push(format!("  {}: {told}{said}", step.name));
         }
         lines.extend(self.made.iter().map(|made| format!("  {made}")));
+        lines.extend(request.change.iter().map(|change| format!("  change: {change}")));
+        lines.extend(job.task().and_then(links::task).map(|link| format!("  {link}")));
         lines
     }
 
@@ -146,14 +149,14 @@ fn word(phase: Phase) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use manifest_schema::job::{Action, Asked, JobId, JobOutcome, LaunchRequest, TaskId, Writer, WriterKind};
     use manifest_schema::statement::Outcome;
     use manifest_schema::{Digest, Document as _};
 
     use super::*;
 
-    fn status(outcome: Option<JobOutcome>) -> JobStatus {
+    pub(in crate::pipeline) fn status(outcome: Option<JobOutcome>) -> JobStatus {
         let asked = Asked {
             action: Action::Apply,
             environment: "production".parse().unwrap(),
@@ -185,7 +188,7 @@ mod tests {
 
     /// An apply, each thing at its second.
     fn events(job: JobId) -> Vec<Event> {
-        let task = TaskId::Ecs { arn: "arn".to_owned() };
+        let task = TaskId::Ecs { arn: "arn:aws:ecs:eu-central-1:222222222222:task/airlock/0123".to_owned() };
         let intent = |step, name: &str| Happening::Intent { step, name: name.to_owned() };
         let lines = vec!["applied: 1 added, 0 changed, 0 destroyed".to_owned(), "more".to_owned()];
         let happenings = [
@@ -229,6 +232,9 @@ mod tests {
                 "  step 1, terraform infra: done in 1 min 5 s; applied: 1 added, 0 changed, 0 destroyed",
                 "  step 2, service web: done in 1 s",
                 "  recorded as deployment 3: succeeded",
+                "  change: CHG-1",
+                "  task: https://eu-central-1.console.aws.amazon.com/ecs/v2/clusters/airlock/tasks/0123\
+                 ?region=eu-central-1",
             ]
         );
     }

@@ -88,6 +88,8 @@ bucket() { printf '["arn:aws:s3:::%s", "arn:aws:s3:::%s/*"]' "$1" "$1"; }
 read_artifacts=$(allow '["s3:GetObject", "s3:ListBucket"]' "$(bucket artifacts)")
 write_artifacts=$(allow '["s3:PutObject", "s3:ListBucketMultipartUploads", "s3:AbortMultipartUpload"]' "$(bucket artifacts)")
 own_store=$(allow '["s3:GetObject", "s3:PutObject", "s3:ListBucket"]' "$(bucket production)")
+# What Terraform saved is for planner and deployer.
+no_plans='{"Effect": "Deny", "Action": "s3:*", "Resource": "arn:aws:s3:::production/airlock/saved-plans/*"}'
 run_tasks=$(allow '["ecs:RunTask", "ecs:DescribeTasks", "ecs:StopTask"]' '"*"')
 pass_roles="{\"Effect\": \"Allow\", \"Action\": \"iam:PassRole\", \"Resource\": \"arn:aws:iam::$prod:role/*\",
   \"Condition\": {\"StringEquals\": {\"iam:PassedToService\": \"ecs-tasks.amazonaws.com\"}}}"
@@ -106,7 +108,7 @@ cat >"$scratch/world.json" <<END
    "$prod": {
      "users": {"security": [$(policy "$(allow '"kms:GetPublicKey"' '"*"')")]},
      "roles": [
-       {"name": "gateway", "trust": $(trust lambda.amazonaws.com), "policies": [$(policy "$read_artifacts" "$own_store" "$run_tasks" "$pass_roles")]},
+       {"name": "gateway", "trust": $(trust lambda.amazonaws.com), "policies": [$(policy "$read_artifacts" "$own_store" "$no_plans" "$run_tasks" "$pass_roles")]},
        {"name": "planner", "trust": $(trust ecs-tasks.amazonaws.com), "policies": [$(policy "$read_artifacts" "$own_store" "$sign")]},
        {"name": "deployer", "trust": $(trust ecs-tasks.amazonaws.com), "policies": [$(policy "$read_artifacts" "$own_store" "$sign")]}],
      "keys": [{"alias": "planner", "seed": 2}, {"alias": "deployer", "seed": 3}],

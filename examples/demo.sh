@@ -105,7 +105,7 @@ refused manifest.rollback airlock launch-deploy-job build-1.json --action apply 
 
 tell '5. Somebody in production edits the saved plan after it was approved.'
 job=$(plan build-3.json)
-saved=$production/jobs/$job/plan/saved.tfplan
+saved=$production/saved-plans/$job.tfplan
 cp "$saved" "$scratch/saved.tfplan"
 chmod u+w "$saved"
 printf 'X' | dd of="$saved" bs=1 seek=200 conv=notrunc 2>/dev/null

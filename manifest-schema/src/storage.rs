@@ -44,6 +44,9 @@ pub enum Key {
     JobHeartbeat(JobId),
     /// One of the files that a plan job leaves.
     JobPlan(JobId, PlanFile),
+    /// Terraform's saved plan, by the plan job that made it; emptied once it can't be applied any more. It may hold
+    /// secrets and is for planner and deployer only, so it is under a prefix of its own, which permissions can name.
+    SavedPlan(JobId),
     /// The deployer's signed statement about the record, by its digest, of what a job did.
     JobDeployment(JobId, Digest),
     /// The job that made a plan; written last by the planner.
@@ -91,8 +94,6 @@ impl AttestationKind {
 /// The files that a plan job leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PlanFile {
-    /// Terraform's saved plan. It may hold secrets: it never leaves production.
-    Saved,
     /// The plan summary.
     Summary,
     /// The planner's signed statement.
@@ -117,9 +118,9 @@ impl fmt::Display for Key {
             Self::JobRequest(job) => write!(f, "jobs/{job}/request.json"),
             Self::JobEvent(job, number) => write!(f, "{}{number:06}.json", prefix::job_events(*job)),
             Self::JobHeartbeat(job) => write!(f, "jobs/{job}/heartbeat.json"),
-            Self::JobPlan(job, PlanFile::Saved) => write!(f, "jobs/{job}/plan/saved.tfplan"),
             Self::JobPlan(job, PlanFile::Summary) => write!(f, "jobs/{job}/plan/summary.json"),
             Self::JobPlan(job, PlanFile::Envelope) => write!(f, "jobs/{job}/plan/plan.dsse.json"),
+            Self::SavedPlan(job) => write!(f, "{}{job}.tfplan", prefix::SAVED_PLANS),
             Self::JobDeployment(job, record) => write!(f, "jobs/{job}/deployment/{}.dsse.json", record.hex()),
             Self::PlanJob(plan) => write!(f, "plans/{}/job.json", plan.hex()),
             Self::PlanClaim(plan, number) => write!(f, "{}{number:06}.json", prefix::claims(*plan)),
@@ -136,6 +137,11 @@ impl Key {
     pub fn number_of(key: &str) -> Option<u64> {
         key.rsplit('/').next()?.strip_suffix(".json")?.parse().ok()
     }
+
+    /// The job at the end of a saved plan's key.
+    pub fn saved_by(key: &str) -> Option<JobId> {
+        key.strip_prefix(prefix::SAVED_PLANS)?.strip_suffix(".tfplan")?.parse().ok()
+    }
 }
 
 /// Prefixes to list under; each ends with `/`.
@@ -150,6 +156,8 @@ pub mod prefix {
     pub const TRUST: &str = "trust/";
     /// All jobs.
     pub const JOBS: &str = "jobs/";
+    /// All saved plans.
+    pub const SAVED_PLANS: &str = "saved-plans/";
     /// All environments.
     pub const ENVIRONMENTS: &str = "environments/";
 
@@ -215,7 +223,7 @@ mod tests {
             (Key::JobRequest(job), format!("jobs/{job}/request.json")),
             (Key::JobEvent(job, 7), format!("jobs/{job}/events/000007.json")),
             (Key::JobHeartbeat(job), format!("jobs/{job}/heartbeat.json")),
-            (Key::JobPlan(job, PlanFile::Saved), format!("jobs/{job}/plan/saved.tfplan")),
+            (Key::SavedPlan(job), format!("saved-plans/{job}.tfplan")),
             (Key::JobPlan(job, PlanFile::Summary), format!("jobs/{job}/plan/summary.json")),
             (Key::JobPlan(job, PlanFile::Envelope), format!("jobs/{job}/plan/plan.dsse.json")),
             (Key::JobDeployment(job, digest), format!("jobs/{job}/deployment/{hex}.dsse.json")),
@@ -235,5 +243,8 @@ mod tests {
     fn the_number_comes_back_from_a_key() {
         assert_eq!(Key::number_of("plans/ab/claims/000012.json"), Some(12));
         assert_eq!(Key::number_of("plans/ab/claims/x.json"), None);
+        let job: JobId = "01939c7e-5d2f-7c3a-9b1e-0123456789ab".parse().unwrap();
+        assert_eq!(Key::saved_by(&Key::SavedPlan(job).to_string()), Some(job));
+        assert_eq!(Key::saved_by("saved-plans/x.tfplan"), None);
     }
 }

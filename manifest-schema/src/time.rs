@@ -43,6 +43,12 @@ impl Timestamp {
         Self::from_millis(millis.min(jiff::Timestamp::MAX.as_second() * 1000)).unwrap_or(self)
     }
 
+    /// This time minus `seconds`; before 1970, 1970.
+    pub fn minus_seconds(self, seconds: u64) -> Self {
+        let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
+        Self::from_millis(self.as_millis().saturating_sub(seconds.saturating_mul(1000)).max(0)).unwrap_or(self)
+    }
+
     /// Whole seconds from `earlier` to this time; 0 when `earlier` is later.
     pub fn seconds_since(self, earlier: Self) -> u64 {
         u64::try_from((self.as_millis() - earlier.as_millis()) / 1000).unwrap_or(0)
@@ -112,6 +118,8 @@ mod tests {
         assert_eq!(time.to_string(), "2026-11-22T09:30:00.25Z");
         assert_eq!(time.whole_seconds().to_string(), "2026-11-22T09:30:00Z");
         assert_eq!(time.plus_seconds(60).seconds_since(time), 60);
+        assert_eq!(time.plus_seconds(60).minus_seconds(60), time);
+        assert_eq!(time.minus_seconds(u64::MAX).as_millis(), 0);
         assert_eq!(time.seconds_since(time.plus_seconds(60)), 0);
         for bad in ["", "2026-11-22", "2026-11-22T09:30:00", "2026-11-22T09:30:00+01:00", "now"] {
             assert!(bad.parse::<Timestamp>().is_err(), "{bad:?} was taken");

@@ -7,9 +7,9 @@ use manifest_schema::gates::StoredPlan;
 use manifest_schema::job::{JobId, WriterKind};
 use manifest_schema::plan::PlanSummary;
 use manifest_schema::pointer::PlanPointer;
-use manifest_schema::storage::{Key, PlanFile};
+use manifest_schema::storage::{Key, PlanFile, prefix};
 use manifest_schema::{Document, Timestamp};
-use store::{Creation, Store};
+use store::{Creation, Replacement, Store};
 
 use crate::{Ambient, Journal, RecordError, create, load};
 
@@ -30,6 +30,76 @@ pub async fn read(production: &Store, job: JobId) -> Result<Option<StoredPlan>, 
     let envelope = production.get(&Key::JobPlan(job, PlanFile::Envelope), MAX_ENVELOPE).await?;
     let summary = production.get(&Key::JobPlan(job, PlanFile::Summary), PlanSummary::LIMIT).await?;
     Ok(envelope.zip(summary).map(|(envelope, summary)| StoredPlan { envelope: envelope.bytes, summary: summary.bytes }))
+}
+
+/// Largest saved plan that is read, in bytes.
+const MOST_SAVED: usize = 256 << 20;
+/// For how long after it expired a saved plan is looked for, in seconds: many plan jobs.
+const LOOK_BACK: u64 = 30 * 24 * 3600;
+/// Saved plans that are looked at together.
+const PAGE: usize = 1000;
+
+/// Keeps the plan that Terraform saved in a plan job. Under object lock, too, it is not locked.
+///
+/// # Errors
+/// When the store can't be written.
+pub async fn keep_saved(production: &Store, job: JobId, bytes: &[u8]) -> Result<Creation, RecordError> {
+    Ok(match production.replace(&Key::SavedPlan(job), bytes, None).await? {
+        Replacement::Replaced(_) => Creation::Created,
+        Replacement::Conflict => Creation::Exists,
+    })
+}
+
+/// The plan that Terraform saved in a plan job, as it was kept; `None` once it was emptied. Whoever uses it compares its
+/// digest with the signed one.
+///
+/// # Errors
+/// When the store can't be read.
+pub async fn saved(production: &Store, job: JobId) -> Result<Option<Vec<u8>>, RecordError> {
+    let object = production.get(&Key::SavedPlan(job), MOST_SAVED).await?;
+    Ok(object.map(|object| object.bytes).filter(|bytes| !bytes.is_empty()))
+}
+
+/// Empties a saved plan, if there is one: nobody can apply it any more, and it may hold secrets. No process behind the gap
+/// may delete anything, so an empty object stays; where a bucket keeps versions, its lifecycle rules remove the old one.
+///
+/// # Errors
+/// When the store can't be read or written.
+pub async fn empty_saved(production: &Store, job: JobId) -> Result<(), RecordError> {
+    let key = Key::SavedPlan(job);
+    let Some(object) = production.get(&key, MOST_SAVED).await?.filter(|object| !object.bytes.is_empty()) else {
+        return Ok(());
+    };
+    // Whoever else changed it meanwhile has emptied it.
+    let (Replacement::Replaced(_) | Replacement::Conflict) =
+        production.replace(&key, b"", Some(&object.version)).await?;
+    Ok(())
+}
+
+/// Empties the saved plans of jobs that were launched more than `validity` seconds before `now`.
+///
+/// # Errors
+/// When the store can't be read or written.
+pub async fn empty_expired(production: &Store, now: Timestamp, validity: u64) -> Result<(), RecordError> {
+    let before = |seconds: u64| JobId::new(now.minus_seconds(seconds), [0; 10]);
+    let (first, end) =
+        (Key::SavedPlan(before(validity.saturating_add(LOOK_BACK))), Key::SavedPlan(before(validity)).to_string());
+    let mut after = first.to_string();
+    loop {
+        let page = production.list(prefix::SAVED_PLANS, Some(&after), PAGE).await?;
+        for listed in &page {
+            if listed.key >= end {
+                return Ok(());
+            }
+            if let Some(job) = Key::saved_by(&listed.key).filter(|_| listed.size > 0) {
+                empty_saved(production, job).await?;
+            }
+        }
+        match page.last() {
+            Some(last) if page.len() == PAGE => after.clone_from(&last.key),
+            Some(_) | None => return Ok(()),
+        }
+    }
 }
 
 /// Who has claimed a plan.

@@ -71,7 +71,7 @@ fn what_a_drift_job_found_can_be_applied_by_nobody() {
     let job = drift(&scratch).exits(4).json()["job"].as_str().unwrap().to_owned();
     let status = scratch.json(&["get-deploy-job-status", &job]).exits(0).json();
     assert_eq!(status["plan"]["spent"], "it is a drift job's, and only says what differs");
-    assert!(!scratch.production(&format!("jobs/{job}/plan/saved.tfplan")).exists(), "no saved plan is kept");
+    assert!(!scratch.production(&format!("saved-plans/{job}.tfplan")).exists(), "no saved plan is kept");
     let plan = status["plan"]["statement"].as_str().unwrap();
     scratch.airlock(&["change", "open", &manifest, "--plan", plan]).exits(3);
 

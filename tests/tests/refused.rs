@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed helper is a failed test")]
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, SystemTime};
 
 use flows::{APPROVER, Scratch};
@@ -154,11 +155,25 @@ fn a_saved_plan_edited_in_the_production_store() {
     let scratch = Scratch::new();
     let planned = scratch.planned();
     let yes = scratch.approve(&planned);
-    let saved = scratch.production(&format!("jobs/{}/plan/saved.tfplan", planned.job));
+    let saved = scratch.production(&format!("saved-plans/{}.tfplan", planned.job));
     let length = fs::metadata(&saved).unwrap().len();
     flip(&saved, usize::try_from(length / 2).unwrap());
     scratch.apply(&planned, &[&yes]).run.exits(3).because(&["plan.edited"]);
     expect_nothing_done(&scratch, 0);
+}
+
+/// What Terraform saved may hold secrets.
+#[test]
+fn a_saved_plan_is_its_owners_only_and_is_emptied_once_it_was_applied() {
+    let scratch = Scratch::new();
+    let planned = scratch.planned();
+    let saved = scratch.production(&format!("saved-plans/{}.tfplan", planned.job));
+    let (size, mode) = (fs::metadata(&saved).unwrap().len(), fs::metadata(&saved).unwrap().permissions().mode());
+    assert!(size > 0);
+    assert_eq!(mode & 0o777, 0o600);
+    let yes = scratch.approve(&planned);
+    scratch.apply(&planned, &[&yes]).run.exits(0);
+    assert_eq!(fs::metadata(&saved).unwrap().len(), 0);
 }
 
 #[test]
@@ -169,7 +184,7 @@ fn a_saved_plan_that_another_job_made() {
     scratch.replace(&scratch.path("airlock.toml"), "greeting = \"hello\"", "greeting = \"evil\"");
     scratch.commit("Say something else");
     let other = scratch.planned();
-    let saved = |job: &str| scratch.production(&format!("jobs/{job}/plan/saved.tfplan"));
+    let saved = |job: &str| scratch.production(&format!("saved-plans/{job}.tfplan"));
     fs::remove_file(saved(&planned.job)).unwrap();
     fs::copy(saved(&other.job), saved(&planned.job)).unwrap();
     scratch.apply(&planned, &[&yes]).run.exits(3).because(&["plan.edited"]);

@@ -8,7 +8,6 @@ use manifest_schema::job::{Happening, JobOutcome};
 use manifest_schema::manifest::Step;
 use manifest_schema::plan::ServiceChange;
 use manifest_schema::statement::Outcome;
-use manifest_schema::storage::{Key, PlanFile};
 use manifest_schema::{Code, Digest, Document, Reason, Timestamp};
 use records::lease::{self, Taking};
 use records::plans::{self, ClaimState};
@@ -16,16 +15,16 @@ use store::Creation;
 
 use crate::cluster::LocalCluster;
 use crate::fetch::{self, Images};
-use crate::plan::{MOST_SAVED_PLAN, summarise, summary};
+use crate::plan::{summarise, summary};
 use crate::record;
 use crate::session::Session;
 use crate::stop::Stop;
-use crate::terraform::{self, Terraform};
+use crate::terraform::{self, SavedPlan, Terraform};
 use crate::work::WorkDir;
 
 /// Everything that the steps need, checked.
 struct Prepared<'a> {
-    terraform: Option<(Terraform<'a>, PathBuf)>,
+    terraform: Option<(Terraform<'a>, SavedPlan)>,
     cluster: LocalCluster,
 }
 
@@ -71,6 +70,12 @@ pub(crate) async fn run(session: &Session) -> Result<JobOutcome, Stop> {
         record::write(session, &admission, &done).await?;
     }
     give_back(session, *held).await;
+    // Nobody can use it again.
+    if let Some(plan) = admission.plan()
+        && let Err(error) = plans::empty_saved(&session.sides().production, plan.statement().predicate().job).await
+    {
+        tracing::warn!(%error, "the saved plan could not be emptied; a plan job does it once it has expired");
+    }
     match done.stop {
         Some(stop) => Err(stop),
         None => Ok(crate::job_outcome(done.outcome)),
@@ -97,7 +102,7 @@ async fn check<'a>(
     let mut prepared = Prepared { terraform: None, cluster };
     let mut changes = None;
     if let Some(root) = bundle {
-        let saved = saved_plan(session, plan, work).await?;
+        let saved = saved_plan(session, plan).await?;
         let terraform = Terraform::init(session, work, root).await?;
         let shown = approved.terraform.as_ref().map_or(&[][..], |terraform| &terraform.shown);
         changes = Some(summarise(&terraform.show(&saved).await?, shown)?);
@@ -128,17 +133,16 @@ fn planned(admission: &Admission) -> Result<&AdmittedPlan, Stop> {
     admission.plan().ok_or_else(|| Stop::refused(Code::PlanMissing, "the request names no plan"))
 }
 
-/// The saved plan, in the private directory, once its digest is the signed one.
-async fn saved_plan(session: &Session, plan: &AdmittedPlan, work: &WorkDir) -> Result<PathBuf, Stop> {
+/// The saved plan, if it is the signed one.
+async fn saved_plan(session: &Session, plan: &AdmittedPlan) -> Result<SavedPlan, Stop> {
     let job = plan.statement().predicate().job;
-    let key = Key::JobPlan(job, PlanFile::Saved);
-    let Some(object) = session.sides().production.get(&key, MOST_SAVED_PLAN).await? else {
-        return Err(Stop::refused(Code::PlanMissing, format!("the saved plan of job {job} is gone")));
+    let Some(bytes) = plans::saved(&session.sides().production, job).await? else {
+        let message = format!("the saved plan of job {job} is gone: it was used, or not in time; plan again");
+        return Err(Stop::refused(Code::PlanMissing, message));
     };
-    let path = work.join("saved.tfplan");
-    terraform::write_saved_plan(&path, &object.bytes)?;
-    terraform::expect_saved_plan(&path, plan.saved_plan())?;
-    Ok(path)
+    let saved = SavedPlan::of(&bytes)?;
+    saved.expect(plan.saved_plan())?;
+    Ok(saved)
 }
 
 async fn still_starts_from_what_runs(session: &Session, plan: &AdmittedPlan) -> Result<(), Stop> {
@@ -261,7 +265,7 @@ async fn one_step(session: &Session, admission: &Admission, prepared: &Prepared<
         Step::Terraform { .. } => match &prepared.terraform {
             Some((terraform, saved)) => {
                 // Again, right before use: since it was checked, providers ran as the same user.
-                terraform::expect_saved_plan(saved, planned(admission)?.saved_plan())?;
+                saved.expect(planned(admission)?.saved_plan())?;
                 terraform.apply(saved).await
             }
             None => Err(Stop::failed("the Terraform step has no checked plan")),

@@ -1,8 +1,6 @@
 //! A plan job: what would applying this build do? Nothing is changed; the answer is signed. A drift job asks the same of
 //! the build that runs, and its answer can't be applied: the saved plan is not kept, and nothing points to it.
 
-use std::fs;
-
 use manifest_schema::gates::Admission;
 use manifest_schema::job::{Action, Happening};
 use manifest_schema::plan::{PlanSummary, ServiceChange, TerraformChanges};
@@ -10,6 +8,7 @@ use manifest_schema::pointer::PlanPointer;
 use manifest_schema::statement::{Plan, PlanBase, Statement, Subject, subject};
 use manifest_schema::storage::{Key, PlanFile};
 use manifest_schema::{Digest, Document};
+use records::plans;
 use store::{Creation, Store};
 
 use crate::cluster::LocalCluster;
@@ -18,9 +17,6 @@ use crate::session::Session;
 use crate::stop::Stop;
 use crate::terraform::{self, Terraform};
 use crate::work::WorkDir;
-
-/// Largest saved plan that is kept, in bytes.
-pub(crate) const MOST_SAVED_PLAN: usize = 256 << 20;
 
 /// Verifies, fetches, plans, signs.
 pub(crate) async fn run(session: &Session) -> Result<(), Stop> {
@@ -40,17 +36,27 @@ pub(crate) async fn run(session: &Session) -> Result<(), Stop> {
     let mut changes = None;
     if let (Some(root), Some((_, variables))) = (fetched.bundle, admission.manifest().manifest().terraform()) {
         let variables = terraform::write_variables(&work, admission.manifest().manifest(), variables)?;
-        let path = work.join("saved.tfplan");
         let terraform = Terraform::init(session, &work, root).await?;
-        terraform.plan(&variables, &path).await?;
+        let (plan, bytes) = terraform.plan(&variables).await?;
         let shown = &admission.environment().terraform.shown;
-        changes = Some(summarise(&terraform.show(&path).await?, shown)?);
-        saved = Some(fs::read(&path).map_err(|error| Stop::failed(format!("can't read the saved plan: {error}")))?);
+        changes = Some(summarise(&terraform.show(&plan).await?, shown)?);
+        saved = Some(bytes);
     }
     let cluster = LocalCluster::open(&session.config().cluster, &request.environment);
     let summary = summary(&admission, changes, cluster.changes(admission.manifest().manifest())?);
     session.may_go_on()?;
-    finish(session, &admission, base, &summary, saved.as_deref()).await
+    finish(session, &admission, base, &summary, saved.as_deref()).await?;
+    empty_expired(session, &admission).await;
+    Ok(())
+}
+
+/// Plans that nobody applied in time still hold secrets. What can't be emptied now is by the next plan job.
+async fn empty_expired(session: &Session, admission: &Admission) {
+    let environments = admission.policy().policy().environments.values();
+    let longest = environments.map(|rules| rules.approval.validity_seconds).max().unwrap_or_default();
+    if let Err(error) = plans::empty_expired(&session.sides().production, session.ambient().now(), longest).await {
+        tracing::warn!(%error, "expired saved plans could not be emptied");
+    }
 }
 
 /// What a saved plan would do, by the rules of this version.
@@ -108,7 +114,7 @@ async fn finish(
 
     let production = &session.sides().production;
     if let Some(saved) = saved {
-        keep(production, Key::JobPlan(session.job(), PlanFile::Saved), saved).await?;
+        expect_new(plans::keep_saved(production, session.job(), saved).await?, "the saved plan")?;
     }
     keep(production, Key::JobPlan(session.job(), PlanFile::Summary), &bytes).await?;
     keep(production, Key::JobPlan(session.job(), PlanFile::Envelope), &signed.envelope).await?;
@@ -126,8 +132,12 @@ async fn finish(
 
 /// Creates an object that only this job can have created.
 async fn keep(production: &Store, key: Key, bytes: &[u8]) -> Result<(), Stop> {
-    match production.create(&key, bytes).await? {
+    expect_new(production.create(&key, bytes).await?, &key.to_string())
+}
+
+fn expect_new(creation: Creation, what: &str) -> Result<(), Stop> {
+    match creation {
         Creation::Created => Ok(()),
-        Creation::Exists => Err(Stop::failed(format!("{key} is there already: somebody else writes for this job"))),
+        Creation::Exists => Err(Stop::failed(format!("{what} is there already: somebody else writes for this job"))),
     }
 }

@@ -1,7 +1,7 @@
 //! A plan is applied once: Threat model, row 16.
 
 use manifest_schema::Digest;
-use manifest_schema::job::Happening;
+use manifest_schema::job::{Happening, JobId};
 use records::plans::{self, ClaimState};
 use store::Creation;
 
@@ -67,4 +67,28 @@ async fn a_plan_without_its_pointer_is_no_plan() {
     let desk = Desk::new().await;
     assert_eq!(plans::job_of(desk.production(), Digest::of(b"plan")).await.unwrap(), None);
     assert!(plans::read(desk.production(), desk.new_job()).await.unwrap().is_none());
+}
+
+/// A saved plan may hold secrets: it is there for as long as it can be applied.
+#[tokio::test]
+async fn saved_plans_are_emptied_once_used_or_expired_and_no_other() {
+    const VALIDITY: u64 = 3600;
+    let desk = Desk::new().await;
+    let (production, now) = (desk.production(), desk.ambient.now());
+    let made = |seconds_ago: u64| JobId::new(now.minus_seconds(seconds_ago), [7; 10]);
+    let [used, expired, long_expired, valid] = [60, VALIDITY + 1, 40 * 24 * 3600, VALIDITY - 60].map(made);
+    for job in [used, expired, long_expired, valid] {
+        assert_eq!(plans::keep_saved(production, job, b"a plan").await.unwrap(), Creation::Created);
+        assert_eq!(plans::keep_saved(production, job, b"another").await.unwrap(), Creation::Exists);
+    }
+    plans::empty_saved(production, used).await.unwrap();
+    plans::empty_saved(production, used).await.unwrap();
+    plans::empty_saved(production, desk.new_job()).await.unwrap();
+    plans::empty_expired(production, now, VALIDITY).await.unwrap();
+    for (job, kept) in [(used, false), (expired, false), (valid, true)] {
+        let saved = plans::saved(production, job).await.unwrap();
+        assert_eq!(saved, kept.then(|| b"a plan".to_vec()), "{job}");
+    }
+    // Plan jobs have looked at it for a month.
+    assert!(plans::saved(production, long_expired).await.unwrap().is_some());
 }

@@ -2,18 +2,20 @@
 //! that the worker writes, and its JSON stream turned into progress events.
 
 mod run;
+mod saved;
 mod stream;
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use manifest_schema::digest::Hasher;
 use manifest_schema::manifest::{BuildManifest, Variable};
-use manifest_schema::{Code, Digest, Reason};
+use manifest_schema::{Code, Reason};
 use serde_json::json;
 
+pub(crate) use saved::SavedPlan;
+
+use self::saved::Blank;
 use crate::session::Session;
 use crate::stop::Stop;
 use crate::work::{WorkDir, private_directory, private_file};
@@ -55,20 +57,22 @@ impl<'a> Terraform<'a> {
         Ok(terraform)
     }
 
-    /// Makes a saved plan.
-    pub(crate) async fn plan(&self, variables: &Path, saved: &Path) -> Result<(), Stop> {
-        let (out, vars) = (format!("-out={}", saved.display()), format!("-var-file={}", variables.display()));
-        self.run("plan", &["plan", "-input=false", "-no-color", "-lock=false", "-json", &out, &vars]).await.map(drop)
+    /// Makes a saved plan; gives its bytes, too.
+    pub(crate) async fn plan(&self, variables: &Path) -> Result<(SavedPlan, Vec<u8>), Stop> {
+        let blank = Blank::new()?;
+        let (out, vars) = (format!("-out={}", blank.path().display()), format!("-var-file={}", variables.display()));
+        self.run("plan", &["plan", "-input=false", "-no-color", "-lock=false", "-json", &out, &vars]).await?;
+        blank.seal()
     }
 
     /// What a saved plan would do, as `terraform show -json` says it.
-    pub(crate) async fn show(&self, saved: &Path) -> Result<Vec<u8>, Stop> {
-        self.run("show", &["show", "-no-color", "-json", &saved.display().to_string()]).await
+    pub(crate) async fn show(&self, saved: &SavedPlan) -> Result<Vec<u8>, Stop> {
+        self.run("show", &["show", "-no-color", "-json", &saved.path().display().to_string()]).await
     }
 
     /// Applies exactly this saved plan.
-    pub(crate) async fn apply(&self, saved: &Path) -> Result<(), Stop> {
-        let saved = saved.display().to_string();
+    pub(crate) async fn apply(&self, saved: &SavedPlan) -> Result<(), Stop> {
+        let saved = saved.path().display().to_string();
         self.run("apply", &["apply", "-input=false", "-no-color", "-json", &saved]).await.map(drop)
     }
 }
@@ -85,40 +89,6 @@ pub(crate) fn write_variables(
     let written = private_file(&path).and_then(|mut file| file.write_all(&manifest_schema::json::to_bytes(&values)));
     written.map_err(|error| Stop::failed(format!("can't write the variables: {error}")))?;
     Ok(path)
-}
-
-/// Copies a saved plan out of the store into the private directory.
-pub(crate) fn write_saved_plan(path: &Path, bytes: &[u8]) -> Result<(), Stop> {
-    let written = private_file(path).and_then(|mut file| file.write_all(bytes));
-    written.map_err(|error| Stop::failed(format!("can't write the saved plan: {error}")))
-}
-
-/// Refuses a saved plan that is not the signed one: what Terraform will open is what is judged.
-pub(crate) fn expect_saved_plan(path: &Path, signed: Option<Digest>) -> Result<(), Stop> {
-    let failed = |error: io::Error| Stop::failed(format!("can't read the saved plan: {error}"));
-    let mut hasher = Hashing::default();
-    io::copy(&mut fs::File::open(path).map_err(failed)?, &mut hasher).map_err(failed)?;
-    let (found, _) = hasher.0.finish();
-    if signed == Some(found) {
-        return Ok(());
-    }
-    let signed = signed.map_or_else(|| "none".to_owned(), |digest| digest.to_string());
-    Err(Stop::refused(Code::PlanEdited, format!("the saved plan is {found}; signed was {signed}")))
-}
-
-/// Hashes what is written to it.
-#[derive(Default)]
-struct Hashing(Hasher);
-
-impl io::Write for Hashing {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 /// The name of the Terraform state of this project in this environment.

@@ -1,0 +1,106 @@
+//! Terraform's saved plan: an unauthenticated zip that may hold secrets in clear. Here it is in memory, never in a file,
+//! and from the moment its digest is known nobody can change it, whoever they are: what was hashed is what Terraform
+//! opens.
+
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::os::fd::AsRawFd as _;
+use std::path::PathBuf;
+
+use manifest_schema::{Code, Digest};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+
+use crate::stop::Stop;
+
+/// Largest saved plan that is kept, in bytes.
+const MOST: u64 = 256 << 20;
+
+/// Memory for Terraform to write a plan into.
+pub(crate) struct Blank(File);
+
+/// A saved plan that nobody can change.
+pub(crate) struct SavedPlan {
+    file: File,
+    digest: Digest,
+}
+
+impl Blank {
+    pub(crate) fn new() -> Result<Self, Stop> {
+        // Inherited by whom the worker starts, which is Terraform and nobody else.
+        let memory = memfd_create("saved.tfplan", MemfdFlags::ALLOW_SEALING);
+        memory.map(|memory| Self(memory.into())).map_err(|error| unusable(error.into()))
+    }
+
+    /// What Terraform calls it.
+    pub(crate) fn path(&self) -> PathBuf {
+        path(&self.0)
+    }
+
+    /// The plan that Terraform has written, and its bytes.
+    pub(crate) fn seal(self) -> Result<(SavedPlan, Vec<u8>), Stop> {
+        let mut file = self.0;
+        let all = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
+        fcntl_add_seals(&file, all).map_err(|error| unusable(error.into()))?;
+        let size = file.metadata().map_err(unusable)?.len();
+        if size > MOST {
+            return Err(Stop::failed(format!("the saved plan has {size} bytes; at most {MOST} are kept")));
+        }
+        let mut bytes = Vec::new();
+        file.rewind().and_then(|()| file.read_to_end(&mut bytes)).map_err(unusable)?;
+        let digest = Digest::of(&bytes);
+        Ok((SavedPlan { file, digest }, bytes))
+    }
+}
+
+impl SavedPlan {
+    /// The plan in these bytes.
+    pub(crate) fn of(bytes: &[u8]) -> Result<Self, Stop> {
+        let mut blank = Blank::new()?;
+        blank.0.write_all(bytes).map_err(unusable)?;
+        blank.seal().map(|(plan, _)| plan)
+    }
+
+    /// Refuses a plan that is not the signed one.
+    pub(crate) fn expect(&self, signed: Option<Digest>) -> Result<(), Stop> {
+        if signed == Some(self.digest) {
+            return Ok(());
+        }
+        let signed = signed.map_or_else(|| "none".to_owned(), |digest| digest.to_string());
+        Err(Stop::refused(Code::PlanEdited, format!("the saved plan is {}; signed was {signed}", self.digest)))
+    }
+
+    /// What Terraform calls it.
+    pub(crate) fn path(&self) -> PathBuf {
+        path(&self.file)
+    }
+}
+
+/// The name of an inherited descriptor (proc_pid_fd(5)).
+fn path(file: &File) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()))
+}
+
+fn unusable(error: io::Error) -> Stop {
+    Stop::failed(format!("can't hold the saved plan in memory: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::OpenOptions;
+
+    use super::*;
+
+    /// Threat model, row 28.
+    #[test]
+    fn what_was_hashed_can_be_changed_by_nobody() {
+        let plan = SavedPlan::of(b"the plan").unwrap();
+        assert!(plan.expect(Some(Digest::of(b"the plan"))).is_ok());
+        for signed in [None, Some(Digest::of(b"another plan"))] {
+            assert!(matches!(plan.expect(signed), Err(Stop::Refused(reasons)) if reasons[0].code == Code::PlanEdited));
+        }
+        let mut again = OpenOptions::new().read(true).write(true).open(plan.path()).unwrap();
+        assert!(again.write_all(b"THE").is_err(), "it was written to");
+        assert!(again.set_len(3).is_err() && again.set_len(30).is_err(), "its size was changed");
+        assert_eq!(std::fs::read(plan.path()).unwrap(), b"the plan");
+    }
+}

@@ -6,7 +6,7 @@ use std::io;
 use std::process::ExitCode;
 
 use aws::{AwsError, ErrorKind};
-use manifest_schema::{Code, Reason};
+use manifest_schema::{Code, Reason, ReasonCode};
 use records::RecordError;
 use serde_json::json;
 use signing::SigningError;
@@ -54,10 +54,7 @@ impl Exit {
 
     /// The exit code of a refusal: whether a person, time, or neither can help.
     pub(crate) fn of_refusal(reasons: &[Reason]) -> Self {
-        let needs_person = |reason: &Reason| {
-            let code = reason.code.as_str();
-            code.starts_with("approval.") || code.starts_with("review.")
-        };
+        let needs_person = |reason: &Reason| matches!(reason.code.family(), "approval" | "review");
         if reasons.is_empty() {
             Self::Refused
         } else if reasons.iter().all(needs_person) {
@@ -209,8 +206,11 @@ impl Failure {
 
     /// The advice that comes with the first reason code, when the command has none of its own.
     fn advice(&self) -> Option<String> {
-        let code = self.reasons.first()?.code;
-        Some(format!("{} More: airlock explain {code}", code.advice()))
+        let code = &self.reasons.first()?.code;
+        Some(match code {
+            ReasonCode::Known(known) => format!("{} More: airlock explain {code}", known.advice()),
+            ReasonCode::Foreign(_) => format!("{UNKNOWN_CODE}: ask it with airlock explain {code}"),
+        })
     }
 
     fn json(&self) -> serde_json::Value {
@@ -232,6 +232,9 @@ impl Failure {
     }
 }
 
+/// About a reason code that another version gave.
+const UNKNOWN_CODE: &str = "this version of airlock doesn't know the code, a newer one does";
+
 /// The messages of an error and of what caused it, without those that the one before already quotes.
 fn causes(error: &anyhow::Error) -> Vec<String> {
     let mut messages: Vec<String> = Vec::new();
@@ -252,6 +255,10 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
         let records = || error.chain().filter_map(|cause| cause.downcast_ref::<RecordError>());
         let stores = || error.chain().filter_map(|cause| cause.downcast_ref::<StoreError>());
         let mut systems = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
+        if records().any(RecordError::is_of_another_version) {
+            let hint = "another version of airlock wrote it: use the newest that anybody uses with this store";
+            return Self::new(Exit::Failed, error).hint(hint);
+        }
         if records().any(RecordError::is_about_content) {
             let hint = "what is stored there never changes: find out who changed it, and put it back";
             return Self::new(Exit::Refused, error).hint(hint);
@@ -327,21 +334,34 @@ fn wants_json(arguments: &[OsString]) -> bool {
 mod tests {
     use super::*;
 
-    fn reasons(codes: &[Code]) -> Vec<Reason> {
-        codes.iter().map(|code| Reason::new(*code, "why")).collect()
+    fn reasons(codes: &[&str]) -> Vec<Reason> {
+        codes.iter().map(|code| Reason { code: code.parse().unwrap(), message: "why".to_owned() }).collect()
     }
 
     #[test]
     fn a_refusal_exits_with_what_can_help() {
         for (codes, exit) in [
-            (vec![Code::ApprovalMissing, Code::ReviewMissing], Exit::NotApproved),
-            (vec![Code::LeaseHeld], Exit::Unavailable),
-            (vec![Code::LeaseHeld, Code::ApprovalMissing], Exit::Refused),
-            (vec![Code::BlobMismatch], Exit::Refused),
-            (vec![], Exit::Refused),
+            (&["approval.missing", "review.missing"][..], Exit::NotApproved),
+            (&["lease.held"], Exit::Unavailable),
+            (&["lease.held", "approval.missing"], Exit::Refused),
+            (&["blob.mismatch"], Exit::Refused),
+            (&[], Exit::Refused),
+            // Of a newer version.
+            (&["approval.outvoted"], Exit::NotApproved),
+            (&["review.missing", "approval.outvoted"], Exit::NotApproved),
+            (&["approvals.missing"], Exit::Refused),
+            (&["lease.broken"], Exit::Refused),
         ] {
-            assert_eq!(Exit::of_refusal(&reasons(&codes)), exit, "{codes:?}");
+            assert_eq!(Exit::of_refusal(&reasons(codes)), exit, "{codes:?}");
         }
+    }
+
+    #[test]
+    fn a_code_of_a_newer_version_is_told_with_where_to_ask() {
+        let failure = Failure::refused("no", reasons(&["moon.full"]));
+        let text = failure.text(Paint::off(), None);
+        assert!(text.contains("reason: moon.full: why") && text.contains("airlock explain moon.full"), "{text}");
+        assert_eq!(failure.json()["error"]["reasons"][0]["code"], "moon.full");
     }
 
     #[test]

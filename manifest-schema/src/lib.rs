@@ -27,5 +27,5 @@ pub mod trust;
 
 pub use digest::Digest;
 pub use json::{Document, DocumentError};
-pub use reason::{Code, Reason};
+pub use reason::{Code, Reason, ReasonCode};
 pub use time::Timestamp;

@@ -85,6 +85,11 @@ impl RecordError {
         }
     }
 
+    /// Whether another version of Airlock wrote what is stored, and this one doesn't read it.
+    pub fn is_of_another_version(&self) -> bool {
+        matches!(self, Self::Document { source: DocumentError::Schema { .. }, .. })
+    }
+
     /// Whether the same call may succeed later without anybody doing anything.
     pub fn is_temporary(&self) -> bool {
         match self {

@@ -87,6 +87,8 @@ fn stat(pid: u32) -> io::Result<(u64, char)> {
 pub mod exit {
     /// Its command is not one job id.
     pub const USAGE: u8 = 64;
+    /// The job can't be read: what is stored of it was altered, or written by another version of Airlock.
+    pub const UNREADABLE: u8 = 65;
     /// A store can't be opened or read.
     pub const UNAVAILABLE: u8 = 69;
     /// Its configuration can't be used.
@@ -96,6 +98,7 @@ pub mod exit {
     pub fn meaning(code: i32) -> Option<&'static str> {
         match u8::try_from(code) {
             Ok(USAGE) => Some("its command was not one job id"),
+            Ok(UNREADABLE) => Some("it could not read the job: look at its log; it may be older than the gateway"),
             Ok(UNAVAILABLE) => Some("a store could not be opened: look at its log, its role and the network"),
             Ok(CONFIG) => Some("its configuration can't be used: look at its log and the task definition"),
             Ok(137) => Some("killed"),

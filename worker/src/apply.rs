@@ -252,8 +252,8 @@ fn ended(steps: Vec<StepOutcome>, stop: Stop, started_at: Timestamp) -> Result<D
 fn reason_of(stop: &Stop) -> Reason {
     match stop {
         Stop::Refused(reasons) => {
-            let code = reasons.first().map_or(Code::WorkerFailed, |reason| reason.code);
-            Reason::new(code, stop.to_string())
+            let code = reasons.first().map_or(Code::WorkerFailed.into(), |reason| reason.code.clone());
+            Reason { code, message: stop.to_string() }
         }
         Stop::Failed(reason) | Stop::Cancelled(reason) => reason.clone(),
         Stop::Lost(why) => Reason::new(Code::WorkerDied, why),

@@ -20,7 +20,7 @@ use manifest_schema::job::{Action, Happening, JobOutcome, TaskId, WriterKind};
 use manifest_schema::statement::Outcome;
 use records::config::WorkerRole;
 use records::task::exit;
-use records::{Ambient, Journal};
+use records::{Ambient, Journal, RecordError};
 use session::Session;
 use start::{Start, Unable};
 use stop::Stop;
@@ -70,7 +70,11 @@ async fn run(start: Start) -> Result<(), Unable> {
     let unavailable = |error: anyhow::Error| Unable::new(exit::UNAVAILABLE, error);
     let sides = session::open_stores(&start.config).await.map_err(unavailable)?;
     let journal = Journal::open(&sides.production, &ambient, WriterKind::Worker, start.job).await;
-    let Some(mut journal) = journal.map_err(|error| unavailable(error.into()))? else {
+    let unreadable = |error: RecordError| match error.is_about_content() {
+        true => Unable::new(exit::UNREADABLE, anyhow::Error::new(error).context("the job can't be read")),
+        false => unavailable(error.into()),
+    };
+    let Some(mut journal) = journal.map_err(unreadable)? else {
         let missing = anyhow::anyhow!("there is no job {} in {}", start.job, start.config.production);
         return Err(Unable::new(exit::USAGE, missing));
     };

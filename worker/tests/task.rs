@@ -11,6 +11,7 @@ use manifest_schema::job::{
 };
 use manifest_schema::storage::Key;
 use manifest_schema::{Code, Digest};
+use records::task::exit;
 use records::{Ambient, Journal, create};
 use serde_json::{Value, json};
 use store::{Access, Creation, Location, Store};
@@ -117,7 +118,7 @@ async fn a_task_does_its_job_by_its_own_configuration_and_says_so_in_its_log() {
     let journal = world.journal(WriterKind::Gateway).await;
     assert_eq!(journal.job().task(), Some(&TaskId::Ecs { arn: TASK.to_owned() }));
     let (outcome, reasons) = journal.job().ended().unwrap();
-    assert_eq!((outcome, reasons[0].code), (JobOutcome::Refused, Code::TrustMissing));
+    assert_eq!((outcome, &reasons[0].code), (JobOutcome::Refused, &Code::TrustMissing.into()));
     // With AIRLOCK_LOG=off in force there would be none.
     let lines = lines(&output);
     let last = lines.last().unwrap();
@@ -157,4 +158,24 @@ async fn a_task_that_the_gateway_did_not_start_for_the_job_does_nothing() {
     let said = lines(&output).last().unwrap()["message"].as_str().unwrap().to_owned();
     assert!(said.contains("the gateway started"), "{said}");
     assert_eq!(world.journal(WriterKind::Gateway).await.events().len(), 2);
+}
+
+/// Threat model, row 42: whoever reads the job's end learns what was wrong from the exit code.
+#[tokio::test]
+async fn a_job_of_a_newer_version_is_left_alone_with_the_reason_in_the_log() {
+    for name in ["request.json", "events/000001.json"] {
+        let world = World::new().await;
+        let folder = world.directory.path().join("production/jobs").join(world.job.to_string());
+        let path = folder.join(name);
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, text.replacen("/v1\"", "/v2\"", 1)).unwrap();
+        let output = world.run(&metadata(), &world.config(), &[&world.job.to_string()]);
+        assert_eq!(output.status.code(), Some(i32::from(exit::UNREADABLE)), "{output:?}");
+        let said = lines(&output).last().unwrap()["message"].as_str().unwrap().to_owned();
+        for words in ["the job can't be read", name, "/v2\"; this version reads \"airlock/job-", "upgrade the older"] {
+            assert!(said.contains(words), "{said}");
+        }
+        assert_eq!(std::fs::read_dir(folder.join("events")).unwrap().count(), 1, "nothing was written");
+    }
 }

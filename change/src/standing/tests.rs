@@ -87,7 +87,7 @@ fn gates(words: &[Word], named: Vec<Digest>, identities: &[&str]) -> Result<BTre
     let names = |people: &[PersonName]| people.iter().map(ToString::to_string).collect();
     decide(&case)
         .map(|admission| names(admission.approved_by()))
-        .map_err(|reasons| reasons.iter().map(|reason| reason.code.as_str()).collect())
+        .map_err(|reasons| reasons.iter().map(|reason| reason.code.known().unwrap().as_str()).collect())
 }
 
 /// The gate's word for a yes in this state; `None` if it has nothing against it, or against another's signature.

@@ -1,6 +1,6 @@
 //! `airlock explain`
 
-use manifest_schema::Code;
+use manifest_schema::{Code, ReasonCode};
 use serde_json::json;
 
 use crate::context::Context;
@@ -11,14 +11,15 @@ use crate::output::{Table, wrap};
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// A reason code such as approval.expired; all of them when left out.
-    code: Option<Code>,
+    code: Option<ReasonCode>,
 }
 
 impl Args {
     pub(crate) fn run(self, context: &Context) -> Result<Exit, Failure> {
         let out = &context.out;
         let told = |code: Code| json!({ "code": code.as_str(), "meaning": code.meaning(), "advice": code.advice() });
-        match self.code {
+        let code = self.code.map(|code| code.known().ok_or(code)).transpose().map_err(|code| unknown(&code))?;
+        match code {
             Some(code) if out.is_json() => out.json(&told(code))?,
             None if out.is_json() => out.json(&Code::ALL.iter().map(|code| told(*code)).collect::<Vec<_>>())?,
             Some(code) => {
@@ -34,4 +35,11 @@ impl Args {
         }
         Ok(Exit::Done)
     }
+}
+
+fn unknown(code: &ReasonCode) -> Failure {
+    let version = env!("CARGO_PKG_VERSION");
+    let problem = anyhow::anyhow!("this version of airlock ({version}) doesn't know the reason code {code}");
+    let hint = "a newer version may: ask that of production; `airlock explain` alone lists the codes of this one";
+    Failure::new(Exit::Failed, problem).hint(hint)
 }

@@ -11,6 +11,7 @@ mod keys;
 mod manifest;
 mod publish;
 mod setup;
+mod skew;
 mod sources;
 mod terminal;
 mod world;

@@ -146,6 +146,9 @@ async fn what_is_no_launch_request_is_refused() {
             panic!("{case} was taken");
         };
         assert_eq!(codes(&reasons), [Code::RequestMalformed], "{case}");
+        // Who is older, and who newer, must show.
+        let versions = ["launch-request/v9", "launch-request/v1"].map(|name| reasons[0].message.contains(name));
+        assert_eq!(versions, [case == "another schema"; 2], "{}", reasons[0]);
     }
     // Not even the trust policy was looked at.
     assert_eq!(world.keys("").await, [""; 0]);
@@ -190,6 +193,10 @@ async fn every_function_takes_one_document_and_gives_one() {
         assert!(matches!(error, GatewayError::Request(_)) && !error.is_temporary(), "{text}: {error}");
     }
     for (function, text) in [(Function::GetDeployJobStatus, status("")), (Function::CancelDeployJob, cancel(""))] {
+        let newer = text.replace("/v1", "/v9");
+        let error = world.gateway.handle(function, newer.as_bytes()).await.unwrap_err();
+        assert!(matches!(error, GatewayError::Request(_)) && !error.is_temporary(), "{text}: {error}");
+        assert!(["request/v9", "request/v1"].iter().all(|name| error.to_string().contains(name)), "{error}");
         assert!(world.gateway.handle(function, text.as_bytes()).await.is_ok(), "{text}");
     }
 }

@@ -261,7 +261,7 @@ impl Drop for World {
 }
 
 pub(crate) fn codes(reasons: &[Reason]) -> Vec<Code> {
-    reasons.iter().map(|reason| reason.code).collect()
+    reasons.iter().map(|reason| reason.code.known().unwrap()).collect()
 }
 
 async fn store(path: PathBuf) -> Store {

@@ -14,7 +14,8 @@ use super::*;
 
 /// The distinct codes of a refusal, sorted; none when it passed.
 fn codes(case: &Case) -> Vec<Code> {
-    let mut codes: Vec<_> = decide(case).err().into_iter().flatten().map(|reason| reason.code).collect();
+    let mut codes: Vec<_> =
+        decide(case).err().into_iter().flatten().map(|reason| reason.code.known().unwrap()).collect();
     codes.sort_unstable();
     codes.dedup();
     codes

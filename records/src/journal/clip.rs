@@ -41,12 +41,13 @@ pub(super) fn clipped(happening: Happening) -> Happening {
 fn reasons(mut reasons: Vec<Reason>) -> Vec<Reason> {
     let left_out = reasons.split_off(reasons.len().min(MOST_REASONS));
     let mut kept: Vec<_> = reasons.into_iter().map(one).collect();
-    kept.extend(left_out.first().map(|next| Reason::new(next.code, format!("and {} more", left_out.len()))));
+    let more = format!("and {} more", left_out.len());
+    kept.extend(left_out.into_iter().next().map(|next| Reason { code: next.code, message: more }));
     kept
 }
 
 fn one(reason: Reason) -> Reason {
-    Reason::new(reason.code, text(reason.message))
+    Reason { code: reason.code, message: text(reason.message) }
 }
 
 /// Control characters go as well: each would be six bytes of JSON, and terminals obey them.

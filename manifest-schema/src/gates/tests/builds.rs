@@ -184,7 +184,7 @@ fn nobodys_word_is_never_enough() {
     let case = World::new(Action::Plan).case();
     let bytes = case.manifest.unwrap();
     let refused = VerifiedManifest::verify(&bytes, Digest::of(&bytes), &[], &[public(seed::BUILDER)], 0).unwrap_err();
-    assert_eq!(refused.iter().map(|reason| reason.code).collect::<Vec<_>>(), [Code::BuildUntrusted]);
+    assert_eq!(refused.into_iter().map(|reason| reason.code).collect::<Vec<_>>(), [Code::BuildUntrusted]);
     assert!(VerifiedManifest::verify(&bytes, Digest::of(&bytes), &case.builds, &[], 0).is_err());
     let verified = VerifiedManifest::verify(&bytes, Digest::of(&bytes), &case.builds, &[public(seed::BUILDER)], 0);
     assert_eq!(verified.unwrap().builders(), [public(seed::BUILDER)]);

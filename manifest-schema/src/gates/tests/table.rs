@@ -254,7 +254,9 @@ fn every_failure_is_treated_as_designed() {
                     (Refused, refused)
                 }
                 Ok(admission) if admission.warnings().is_empty() => (*expected, vec![]),
-                Ok(admission) => (Warned, admission.warnings().iter().map(|reason| reason.code).collect()),
+                Ok(admission) => {
+                    (Warned, admission.warnings().iter().map(|reason| reason.code.known().unwrap()).collect())
+                }
             };
             let wanted = match expected {
                 Refused | Warned => vec![*code],

@@ -112,6 +112,19 @@ bench-s3: test-tools build ## Measure publishing to S3 and fetching from it, bes
 	done
 	AIRLOCK_BIN="$(TARGET)/release" AIRLOCK_TOOLS="$(TARGET)/tools" sh bench/s3.sh
 
+# The revision whose programs `make skew` runs beside this checkout's.
+OLD ?= HEAD~1
+
+.PHONY: skew
+skew: demo-tools ## Run the demo with an old CLI and the new worker, and the reverse: OLD=REVISION (HEAD~1)
+	$(CARGO) build --locked --bins
+	CARGO="$(CARGO)" CARGO_TARGET_DIR="$(TARGET)" sh tests/skew.sh "$(OLD)"
+
+.PHONY: freeze
+freeze: demo-tools ## Write manifest-schema/fixtures/v1 anew: only until version 1 is released
+	$(CARGO) build --locked --bins
+	$(CARGO) run --locked --quiet -p flows --example freeze
+
 .PHONY: soak
 soak: test-tools ## Kill at SOAK_SEEDS (20) times as many moments, then repeat all tests for SOAK_DURATION (30m)
 	$(CARGO) build --workspace --bins --locked

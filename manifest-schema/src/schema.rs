@@ -123,6 +123,8 @@ fn identified(name: &str, mut schema: Value) -> Value {
 }
 
 #[cfg(test)]
+mod frozen;
+#[cfg(test)]
 mod strict;
 #[cfg(test)]
 mod tests;

@@ -106,7 +106,8 @@ fn event(happening: Happening) -> Event {
     Event { schema: Default::default(), job: job(), number: 2, previous, at: at(), writer, event: happening }
 }
 
-fn happenings() -> Vec<Happening> {
+/// One of each kind.
+pub(super) fn happenings() -> Vec<Happening> {
     vec![
         Happening::Requested,
         Happening::Started { task: task() },

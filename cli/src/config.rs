@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use crate::exit::{Failure, OrFail as _};
 use crate::files;
 
-pub(crate) use environment::{Environment, EnvironmentArgs};
+pub(crate) use environment::{Environment, EnvironmentArgs, WhenBusy};
 pub(crate) use file::{ArtifactConfig, Config, EnvironmentConfig, PackKind, StepConfig, VariableConfig};
 pub(crate) use gateway::{Gateway, LambdaGateway};
 

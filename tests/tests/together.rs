@@ -59,6 +59,31 @@ fn a_second_apply_is_refused_while_the_first_goes_on() {
     scratch.expect_consistent(&second.manifest);
 }
 
+/// Whatever were planned meanwhile would be stale at once, and somebody would have approved it in vain.
+#[test]
+fn a_deploy_gives_way_to_one_that_goes_on_before_it_plans() {
+    let mut scratch = Scratch::new();
+    scratch.close_door();
+    let first = scratch.start(&["deploy", "--approve-with", flows::APPROVER]);
+    scratch.wait_at_door();
+    let holder = scratch.lease_holder().unwrap();
+    scratch.change_page("the second build");
+    let refused = scratch.deploy().exits(7).explains(&["lease.held", &holder, "--when-busy wait"]);
+    assert_eq!(scratch.jobs("plan").len(), 1, "{}", refused.all());
+    let wait = ["deploy", "--approve-with", flows::APPROVER, "--when-busy", "wait"];
+    scratch.airlock(&[&wait[..], &["--timeout", "1"]].concat()).exits(6).explains(&[&holder]);
+
+    // As airlock.toml says.
+    scratch.replace(&scratch.path("airlock.toml"), "gateway = ", "when-busy = \"wait\"\ngateway = ");
+    scratch.commit("Wait for others");
+    let second = scratch.start(&wait[..3]);
+    second.wait_for("waiting: job");
+    scratch.open_door();
+    first.end().exits(0);
+    second.end().exits(0);
+    assert_eq!(scratch.records().len(), 2);
+}
+
 /// Both pass the gateway before either has the lease.
 #[test]
 fn of_two_applies_at_once_of_different_builds_one_happens() {

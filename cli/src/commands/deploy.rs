@@ -24,7 +24,7 @@ use store::Store;
 use crate::build::make::{self, Options};
 use crate::build::named::{BuildName, NamedBuild};
 use crate::build::publish::{self, Happened};
-use crate::config::{Environment, EnvironmentArgs};
+use crate::config::{Environment, EnvironmentArgs, WhenBusy};
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
 use crate::gateway_client::GatewayClient;
@@ -32,7 +32,7 @@ use crate::keys::{PassphraseArgs, signer};
 use crate::pipeline::changes::{self, Texts, Vote, whoami};
 use crate::pipeline::follow::{Follow, verdict};
 use crate::pipeline::waiting::Question;
-use crate::pipeline::{copies, launch, links, summary};
+use crate::pipeline::{busy, copies, launch, links, summary};
 use crate::production::{self, Production};
 use crate::purpose::Purpose;
 use crate::trusted::{self, RootArgs};
@@ -60,6 +60,9 @@ pub(crate) struct Args {
     /// Deploy even if exactly this build runs already.
     #[arg(long)]
     again: bool,
+    /// What to do while another build is being applied, instead of what airlock.toml says (`when-busy`).
+    #[arg(long, value_name = "WHAT")]
+    when_busy: Option<WhenBusy>,
     /// Give up waiting, for approval and for each job, after so many seconds.
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u64>,
@@ -140,6 +143,9 @@ impl Args {
         if !self.again && runs_already(context, &production, &tracker, build).await? {
             return Ok(Exit::Done);
         }
+        let when_busy = self.when_busy.unwrap_or(production.environment.when_busy());
+        let patience = (when_busy, self.timeout.map(Duration::from_secs));
+        busy::give_way(context, &production, &build.manifest.project, patience).await?;
         let planned = self.plan(context, &production, build).await?;
         let policy = production.policy().await?;
         let plan = changes::plan_copy(&production.artifacts, policy.policy(), build.digest, planned).await?;
@@ -161,12 +167,10 @@ impl Args {
         production: &Production,
         build: &NamedBuild,
     ) -> Result<Option<JobStatus>, Failure> {
-        let project = &build.manifest.project;
-        let Some(job) = production.client.applying(&production.name, project).await? else { return Ok(None) };
-        let status = production.client.job(job, u32::MAX).await?;
-        if status.outcome.is_some() || status.request.manifest != build.digest {
+        let found = busy::applying(production, &build.manifest.project).await?;
+        let Some(job) = found.filter(|status| status.request.manifest == build.digest).map(|status| status.job) else {
             return Ok(None);
-        }
+        };
         context.out.say(format!("apply job {job} goes on (launched before)"));
         let status = self.follow(context, production).to_end(job, 0).await?;
         copies::keep(&context.out, &production.artifacts, &status).await?;

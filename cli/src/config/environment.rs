@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use manifest_schema::names::{EnvironmentName, ProjectName};
+use serde::Deserialize;
 use store::{Access, BucketRules, Location};
 
 use super::gateway::{Gateway, LAMBDA, LambdaGateway};
@@ -24,6 +25,17 @@ pub(crate) struct EnvironmentArgs {
     pub(crate) store: Option<Location>,
 }
 
+/// What a deploy does while another build is being applied.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum WhenBusy {
+    /// End with code 7 (`lease.held`).
+    #[default]
+    Refuse,
+    /// Wait until that is over, then plan.
+    Wait,
+}
+
 /// Where builds go.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Environment {
@@ -33,6 +45,7 @@ pub(crate) struct Environment {
     gateway: Option<String>,
     production: Option<PathBuf>,
     changes: Option<PathBuf>,
+    when_busy: WhenBusy,
     roots: Vec<PathBuf>,
     root_threshold: u32,
     aws: aws::Settings,
@@ -59,6 +72,7 @@ impl Environment {
             gateway: env::get(env::GATEWAY)?.or(found.gateway),
             production: path(env::PRODUCTION, found.production)?,
             changes: path(env::CHANGES, found.changes)?,
+            when_busy: found.when_busy.unwrap_or_default(),
             roots: found.roots,
             root_threshold: found.root_threshold.unwrap_or(1),
             aws: found.aws,
@@ -90,6 +104,11 @@ impl Environment {
     /// How the artifacts store is reached.
     pub(crate) fn access(&self, purpose: &Purpose) -> Access {
         Access { aws: self.aws.clone(), tags: purpose.tags(self.project()), bucket: self.s3.clone() }
+    }
+
+    /// What a deploy does while another build is being applied.
+    pub(crate) fn when_busy(&self) -> WhenBusy {
+        self.when_busy
     }
 
     /// Its name.
@@ -210,6 +229,7 @@ fn choose(
         production: found.production.as_ref().map(relative),
         changes: found.changes.as_ref().map(relative),
         roots: found.roots.iter().map(relative).collect(),
+        when_busy: found.when_busy,
         root_threshold: found.root_threshold,
         aws: found.aws.clone(),
         s3: found.s3.clone(),

@@ -7,6 +7,8 @@ use manifest_schema::names::{ArtifactName, EnvironmentName, ProjectName, Service
 use serde::Deserialize;
 use store::{BucketRules, Location};
 
+use super::WhenBusy;
+
 /// The whole file.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -186,6 +188,8 @@ pub(crate) struct EnvironmentConfig {
     pub(crate) production: Option<PathBuf>,
     /// Where changes are kept without a tracker.
     pub(crate) changes: Option<PathBuf>,
+    /// What a deploy does while another build is being applied; it is refused if left out.
+    pub(crate) when_busy: Option<WhenBusy>,
     /// Public keys of the roots that sign the first trust policy; a local gateway's own configuration pins them, too.
     #[serde(default)]
     pub(crate) roots: Vec<PathBuf>,

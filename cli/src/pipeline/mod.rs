@@ -1,5 +1,6 @@
 //! What the pipeline's commands share: launching or re-attaching, following, keeping copies of what production signed.
 
+pub(crate) mod busy;
 pub(crate) mod changes;
 pub(crate) mod copies;
 pub(crate) mod events;

@@ -100,7 +100,7 @@ fn environment(place: Place, project: ProjectName) -> EnvironmentPolicy {
             validity_seconds: DAY,
         },
         freezes: Vec::new(),
-        terraform: TerraformRules { providers: Vec::new(), shown: vec!["terraform_data.input".to_owned()] },
+        terraform: TerraformRules { shown: vec!["terraform_data.input".to_owned()], ..TerraformRules::default() },
         suppressions: Vec::new(),
         application_logs: false,
     }

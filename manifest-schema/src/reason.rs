@@ -172,7 +172,10 @@ codes! {
         => "Build again with `airlock manifest build`; don't make bundles by other means.",
     TerraformForbidden = "terraform.forbidden":
         "The Terraform configuration uses something that is not allowed behind the gap."
-        => "Change the file named, or have the trust policy allow the provider.",
+        => "Change the file named, or have the trust policy allow the provider, or relax the rule named.",
+    TerraformVersion = "terraform.version":
+        "The worker has a version of Terraform or OpenTofu that the trust policy doesn't allow."
+        => "Have the worker's image upgraded, or the version added to the next version of the trust policy.",
     PlanEdited = "plan.edited":
         "The saved plan, or what it does, is not what was signed and approved."
         => "Somebody changed it in the production store: find out who, then plan again.",

@@ -75,7 +75,8 @@ check "health" {
 #[test]
 fn file_names_that_take_effect_silently_are_refused() {
     for (path, code) in [
-        (".terraform/providers/x", "hidden-file"),
+        (".terraform/providers/x", "cli-settings"),
+        ("modules/web/.Terraform/providers/x", "cli-settings"),
         (".terraformrc", "hidden-file"),
         ("modules/a/.terraform.lock.hcl", "hidden-file"),
         ("a/.git/config", "hidden-file"),

@@ -65,6 +65,14 @@ impl Scratch {
         self.commit("Take it slowly");
     }
 
+    /// What runs as Terraform, as a trust policy names it: `terraform 1.11.4`.
+    #[track_caller]
+    pub fn terraform_version(&self) -> String {
+        let printed = self.run(&programs::terraform().display().to_string(), &["version"]).exits(0).stdout;
+        let (program, version) = printed.lines().next().and_then(|line| line.split_once(" v")).expect("a version");
+        format!("{} {version}", program.to_lowercase())
+    }
+
     /// The addresses of the resources in the state.
     pub fn resources(&self) -> Vec<String> {
         let state = self.state();

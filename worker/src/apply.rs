@@ -103,7 +103,7 @@ async fn check<'a>(
     let mut changes = None;
     if let Some(root) = bundle {
         let saved = saved_plan(session, plan).await?;
-        let terraform = Terraform::init(session, work, root).await?;
+        let terraform = Terraform::init(session, work, root, &admission.environment().terraform).await?;
         let shown = approved.terraform.as_ref().map_or(&[][..], |terraform| &terraform.shown);
         changes = Some(summarise(&terraform.show(&saved).await?, shown)?);
         prepared.terraform = Some((terraform, saved));

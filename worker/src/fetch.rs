@@ -141,7 +141,9 @@ fn judge(admission: &Admission, artifact: &Artifact, root: &std::path::Path) -> 
     let contents = files(artifact).iter().map(read).collect::<Result<Vec<_>, _>>()?;
     let listed = files(artifact).iter().zip(&contents);
     let listed: Vec<_> = listed.map(|(file, bytes)| ConfigFile { path: file.path.as_str(), bytes }).collect();
-    let problems = configuration::check(&listed, &admission.environment().terraform.providers);
+    let rules = &admission.environment().terraform;
+    let mut problems = configuration::check(&listed, &rules.providers);
+    problems.retain(|problem| problem.counts(|rule| rules.relaxed.contains(&rule)));
     if problems.is_empty() {
         return Ok(());
     }

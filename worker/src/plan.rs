@@ -36,10 +36,10 @@ pub(crate) async fn run(session: &Session) -> Result<(), Stop> {
     let mut changes = None;
     if let (Some(root), Some((_, variables))) = (fetched.bundle, admission.manifest().manifest().terraform()) {
         let variables = terraform::write_variables(&work, admission.manifest().manifest(), variables)?;
-        let terraform = Terraform::init(session, &work, root).await?;
+        let rules = &admission.environment().terraform;
+        let terraform = Terraform::init(session, &work, root, rules).await?;
         let (plan, bytes) = terraform.plan(&variables).await?;
-        let shown = &admission.environment().terraform.shown;
-        changes = Some(summarise(&terraform.show(&plan).await?, shown)?);
+        changes = Some(summarise(&terraform.show(&plan).await?, &rules.shown)?);
         saved = Some(bytes);
     }
     let cluster = LocalCluster::open(&session.config().cluster, &request.environment);

@@ -2,9 +2,11 @@
 
 mod chain;
 mod policy;
+mod terraform;
 
 pub use chain::{ChainError, PinnedRoots, SignedPolicy, TrustRecord, TrustRecordSchema, TrustedPolicy};
 pub use policy::{
     ApprovalRules, EnvironmentPolicy, EvidenceRule, Freeze, Person, ProjectPolicy, Role, Roles, SourceRule,
-    Suppression, TerraformRules, TrustPolicy, TrustPolicySchema,
+    Suppression, TrustPolicy, TrustPolicySchema,
 };
+pub use terraform::{AllowedVersion, AllowedVersionError, RelaxedRule, TerraformRules};

@@ -8,6 +8,7 @@ use crate::keys::PublicKey;
 use crate::names::{EnvironmentName, KeyName, PersonName, ProjectName};
 use crate::plan::Finding;
 use crate::time::Timestamp;
+use crate::trust::TerraformRules;
 
 schema_tag!(TrustPolicySchema, "airlock/trust-policy/v1");
 
@@ -174,19 +175,6 @@ pub struct Freeze {
     pub until: Timestamp,
     /// Why.
     pub reason: String,
-}
-
-/// What Terraform may do in an environment.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct TerraformRules {
-    /// Source addresses of providers that may be used, such as `registry.terraform.io/hashicorp/aws`. The built-in
-    /// `terraform.io/builtin/terraform` always may.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub providers: Vec<String>,
-    /// `type.attribute` paths whose values may be shown in plan summaries.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub shown: Vec<String>,
 }
 
 /// A finding that is known and accepted until a date.

@@ -52,7 +52,10 @@ pub(super) fn inside(base: &str, path: &str) -> Option<String> {
 pub(super) fn problem(path: &str) -> Option<Problem> {
     let lower = path.to_lowercase();
     let name = lower.rsplit('/').next().unwrap_or_default();
-    let (rule, message) = if path != LOCK && path.split('/').any(|part| part.starts_with('.')) {
+    let (rule, message) = if lower.split('/').any(|part| part == ".terraform") {
+        // Never relaxed: a provider in it would run.
+        (Rule::CliSettings, ".terraform is what Terraform itself makes: modules and providers in it would be used")
+    } else if path != LOCK && path.split('/').any(|part| part.starts_with('.')) {
         (Rule::HiddenFile, "names that start with a dot are refused, but for .terraform.lock.hcl at the root")
     } else if name.ends_with(".tofu") || name.ends_with(".tofu.json") {
         (Rule::Override, "OpenTofu reads this file instead of a .tf file of the same name")

@@ -9,6 +9,7 @@ mod calls;
 mod files;
 mod providers;
 mod read;
+mod relaxed;
 mod structure;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -4,12 +4,14 @@
 mod run;
 mod saved;
 mod stream;
+mod version;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use manifest_schema::manifest::{BuildManifest, Variable};
+use manifest_schema::trust::TerraformRules;
 use manifest_schema::{Code, Reason};
 use serde_json::json;
 
@@ -33,8 +35,13 @@ pub(crate) struct Terraform<'a> {
 }
 
 impl<'a> Terraform<'a> {
-    /// Prepares the root module and runs `terraform init`.
-    pub(crate) async fn init(session: &'a Session, work: &WorkDir, root: PathBuf) -> Result<Self, Stop> {
+    /// Prepares the root module and runs `terraform init`, if this is a version that the trust policy allows.
+    pub(crate) async fn init(
+        session: &'a Session,
+        work: &WorkDir,
+        root: PathBuf,
+        rules: &TerraformRules,
+    ) -> Result<Self, Stop> {
         let failed = |error: io::Error| Stop::failed(format!("can't prepare the work directory: {error}"));
         let program = find_program(session.config().terraform.as_deref())?;
         let leash = find_leash()?;
@@ -53,6 +60,7 @@ impl<'a> Terraform<'a> {
             ("TMPDIR", home),
         ]);
         let terraform = Self { session, program, leash, root, environment };
+        terraform.expect_allowed(rules).await?;
         terraform.run("init", &["init", "-input=false", "-no-color", "-lockfile=readonly"]).await?;
         Ok(terraform)
     }

@@ -50,7 +50,7 @@ impl Terraform<'_> {
             .spawn()
             .map_err(|error| Stop::failed(format!("can't start {}: {error}", self.program.display())))?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let streams = name != "show" && name != "init";
+        let streams = arguments.contains(&"-json") && name != "show";
         let mut heard = Heard::new(self.session);
         let listening = async {
             let out = async {

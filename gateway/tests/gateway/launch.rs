@@ -4,6 +4,7 @@ use gateway::{Function, GatewayError};
 use manifest_schema::dsse::Unsigned;
 use manifest_schema::gateway::{LaunchResponse, Launched};
 use manifest_schema::job::{Action, Asked, JobOutcome, LaunchRequest, Phase};
+use manifest_schema::statement::Outcome;
 use manifest_schema::storage::AttestationKind;
 use manifest_schema::{Code, Digest, Document};
 
@@ -18,7 +19,10 @@ async fn a_launch_starts_one_worker_with_the_configuration_of_its_action() {
     let starts = world.wait_for_starts(1).await;
     assert_eq!(starts, [format!("--config {} {plan}", world.path().join("planner.json").display())]);
 
+    // There is drift only from what runs.
     let drift = LaunchRequest::new(world.asked(Action::Drift), None);
+    assert_eq!(codes(&world.refused(&drift).await), [Code::DriftNotDeployed]);
+    world.record(plan, 1, Outcome::Succeeded).await;
     let (drift, _) = world.accepted(&drift).await;
     let starts = world.wait_for_starts(2).await;
     assert!(starts[1].contains("planner.json") && starts[1].ends_with(&drift.to_string()), "{starts:?}");

@@ -1,6 +1,6 @@
 //! What a worker does, at the boundary that the gateway sees: events, files of plans, leases, claims and records.
 
-use manifest_schema::deployment::{DeploymentRecord, LeaseHolder};
+use manifest_schema::deployment::{DeploymentRecord, LeaseHolder, LiveBuild};
 use manifest_schema::job::{Action, Asked, Happening, JobId, JobOutcome, LaunchRequest, WriterKind};
 use manifest_schema::manifest::BuildNumber;
 use manifest_schema::plan::PlanSummary;
@@ -129,14 +129,15 @@ impl World {
     /// Writes the deployment record of an apply job.
     pub(crate) async fn record(&self, job: JobId, sequence: u64, outcome: Outcome) -> Digest {
         let now = self.ambient.now();
+        let live = LiveBuild { build: BuildNumber { epoch: 0, number: 7 }, manifest: self.manifest };
         let record = DeploymentRecord {
             schema: Default::default(),
             environment: "production".parse().unwrap(),
             project: "hello".parse().unwrap(),
             sequence,
             job,
-            build: BuildNumber { epoch: 0, number: 7 },
-            manifest: self.manifest,
+            build: live.build,
+            manifest: live.manifest,
             plan: Digest::of(b"plan"),
             change: "CHG-1".parse().unwrap(),
             approved_by: Vec::new(),
@@ -145,7 +146,7 @@ impl World {
             started_at: now,
             finished_at: now,
             steps: Vec::new(),
-            complete: None,
+            complete: (outcome == Outcome::Succeeded).then_some(live),
         };
         let place = Key::Deployed(record.environment.clone(), record.project.clone(), sequence);
         assert_eq!(create(&self.sides.production, &place, &record).await.unwrap(), Creation::Created);

@@ -78,7 +78,7 @@ impl Args {
             }))?;
         } else {
             let since = latest.map_or_else(String::new, |record| {
-                format!(", last deployed to {}", ago(context.ambient.now(), record.finished_at))
+                format!(" (deployed {})", ago(context.ambient.now(), record.finished_at))
             });
             let verb = if matches { "is as" } else { "is not as" };
             let head = format!("{project} in {environment} {verb} build {} wants it{since}\n", runs.build);

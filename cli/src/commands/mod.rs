@@ -37,6 +37,9 @@ pub(crate) enum Command {
     /// Say what runs in an environment, since when, and who approved it.
     Deployed(deployed::Args),
     /// Say whether reality still matches what was deployed.
+    ///
+    /// Plans the build that runs, with the right to read and nothing else, and shows what differs. Nothing is changed, and
+    /// nobody can apply what is found.
     Drift(drift::Args),
     /// Ask for deploys; approve or reject them.
     #[command(subcommand)]

@@ -20,6 +20,7 @@ use manifest_schema::names::{ArtifactName, RelativePath};
 use tar::{EntryType, Header};
 
 use crate::error::PackError;
+use crate::modules::{self, Gathered, Rewritten};
 use crate::read::{Still, expect_file};
 use crate::walk::Tree;
 use crate::{BlobSource, Origin, Packed, Progress};
@@ -49,14 +50,17 @@ impl Default for BundleLimits {
     }
 }
 
-/// Packs a Terraform root module, with the modules below it, as one archive of [`BUNDLE_MEDIA_TYPE`], held in memory.
+/// Packs a Terraform root module as one archive of [`BUNDLE_MEDIA_TYPE`], held in memory, with every module that it
+/// calls: those below it where they are, and copies of those from elsewhere below `airlock-modules`. Files that call the
+/// latter name them by path in the bundle; the artifact lists where they came from.
 ///
 /// Left out, at any depth: `.terraform` and `.git`, state (any name containing `.tfstate`), and crash logs
 /// (`crash.log`, `crash.*.log`). `.terraform.lock.hcl` goes along. What else Terraform may not find in a bundle is for
 /// the worker's gate to refuse.
 ///
 /// # Errors
-/// As for directories, and when the bundle would exceed the default [`BundleLimits`].
+/// As for directories; when a module that is called wasn't fetched, or isn't what its caller asks for; and when the
+/// bundle would exceed the default [`BundleLimits`].
 pub fn pack_terraform(name: ArtifactName, path: &Path, progress: Progress<'_>) -> Result<Packed, PackError> {
     let limits = BundleLimits::default();
     let tree = Tree::list(path, is_left_out)?;
@@ -64,43 +68,88 @@ pub fn pack_terraform(name: ArtifactName, path: &Path, progress: Progress<'_>) -
         let expected = "a file or a directory";
         return Err(PackError::Kind { path: path.join(link.path.as_str()), found: "a symbolic link", expected });
     }
-    if tree.files.len() > limits.files {
+    let Gathered { files: more, rewritten, modules, trees } = modules::gather(path)?;
+    let mut listed: Vec<_> = tree.files.iter().chain(&more).collect();
+    listed.sort();
+    if listed.len() > limits.files {
         return Err(PackError::TooMany { path: path.to_owned(), limit: limits.files });
     }
     let too_large = || PackError::BundleTooLarge { path: path.to_owned(), limit: limits.bytes };
     let mut expected = END.len() as u64;
-    for (inside, path) in &tree.files {
-        expected = expected.saturating_add(entry_size(inside, expect_file(path)?.len()));
+    for (inside, path) in &listed {
+        let size = match rewritten.get(inside) {
+            Some(rewritten) => rewritten.bytes.len() as u64,
+            None => expect_file(path)?.len(),
+        };
+        expected = expected.saturating_add(entry_size(inside, size));
     }
     let capacity = usize::try_from(expected).ok().filter(|_| expected <= limits.bytes).ok_or_else(too_large)?;
 
-    let mut archive = Vec::with_capacity(capacity);
-    let mut files = Vec::with_capacity(tree.files.len());
-    for (inside, path) in &tree.files {
-        let still = Still::open(path)?;
-        let (mode, size) = (still.mode(), still.size());
-        // Asked again because a file may have grown since it was listed.
-        if archive.len() as u64 + entry_size(inside, size) + END.len() as u64 > limits.bytes {
-            return Err(too_large());
+    let mut archive = Archive { bytes: Vec::with_capacity(capacity), files: Vec::with_capacity(listed.len()) };
+    for (inside, path) in listed {
+        match rewritten.get(inside) {
+            Some(rewritten) => archive.add(inside, rewritten),
+            None => archive.read(inside, path, limits, progress)?.then_some(()).ok_or_else(too_large)?,
         }
-        archive.extend(header(inside, mode, size));
-        let digest = still.read(progress, |bytes| archive.extend_from_slice(bytes))?;
-        archive.resize(archive.len().next_multiple_of(BLOCK), 0);
-        files.push(FileEntry { path: inside.clone(), mode, digest, size });
     }
-    archive.extend(END);
-    tree.expect_unchanged()?;
+    std::iter::once(&tree).chain(&trees).try_for_each(Tree::expect_unchanged)?;
+    let Archive { bytes, files } = archive.ended();
     check_tree(&files, &[]).map_err(|source| PackError::List { path: path.to_owned(), source })?;
 
-    let blob = BlobRef::of(&archive);
+    let blob = BlobRef::of(&bytes);
     let media_type = BUNDLE_MEDIA_TYPE.to_owned();
-    let artifact =
-        Artifact { name, media_type, digest: blob.digest, size: blob.size, content: Content::Terraform(files) };
-    Ok(Packed::new(artifact, [BlobSource { blob, origin: Origin::Bytes(archive) }]))
+    let content = Content::Terraform { files, modules };
+    let artifact = Artifact { name, media_type, digest: blob.digest, size: blob.size, content };
+    Ok(Packed::new(artifact, [BlobSource { blob, origin: Origin::Bytes(bytes) }]))
+}
+
+/// An archive that grows, and what is in it.
+struct Archive {
+    bytes: Vec<u8>,
+    files: Vec<FileEntry>,
+}
+
+impl Archive {
+    /// Adds what is in memory.
+    fn add(&mut self, inside: &RelativePath, Rewritten { mode, bytes }: &Rewritten) {
+        let BlobRef { digest, size } = BlobRef::of(bytes);
+        self.bytes.extend(header(inside, *mode, size));
+        self.bytes.extend_from_slice(bytes);
+        self.entry(FileEntry { path: inside.clone(), mode: *mode, digest, size });
+    }
+
+    /// Adds a file; false if that would be more than the limits allow, because it has grown since it was listed.
+    fn read(
+        &mut self,
+        inside: &RelativePath,
+        path: &Path,
+        limits: BundleLimits,
+        progress: Progress<'_>,
+    ) -> Result<bool, PackError> {
+        let still = Still::open(path)?;
+        let (mode, size) = (still.mode(), still.size());
+        if self.bytes.len() as u64 + entry_size(inside, size) + END.len() as u64 > limits.bytes {
+            return Ok(false);
+        }
+        self.bytes.extend(header(inside, mode, size));
+        let digest = still.read(progress, |bytes| self.bytes.extend_from_slice(bytes))?;
+        self.entry(FileEntry { path: inside.clone(), mode, digest, size });
+        Ok(true)
+    }
+
+    fn entry(&mut self, entry: FileEntry) {
+        self.bytes.resize(self.bytes.len().next_multiple_of(BLOCK), 0);
+        self.files.push(entry);
+    }
+
+    fn ended(mut self) -> Self {
+        self.bytes.extend(END);
+        self
+    }
 }
 
 /// What Terraform and git leave in a working directory, and what must never be published: state holds secrets.
-fn is_left_out(name: &str) -> bool {
+pub(crate) fn is_left_out(name: &str) -> bool {
     let crash_log = name == "crash.log" || (name.starts_with("crash.") && name.ends_with(".log"));
     matches!(name, ".terraform" | ".git") || name.contains(".tfstate") || crash_log
 }

@@ -2,6 +2,7 @@
 
 mod archive;
 mod image;
+mod module;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use manifest_schema::names::NameError;
 
 pub use archive::ArchiveProblem;
 pub use image::ImageProblem;
+pub use module::ModuleProblem;
 
 /// Files that can't become an artifact.
 #[derive(Debug, thiserror::Error)]
@@ -77,6 +79,14 @@ pub enum PackError {
         path: PathBuf,
         /// The limit in bytes of the archive.
         limit: u64,
+    },
+    /// A module that can't be copied into a Terraform bundle.
+    #[error("{} can't be packed", path.display())]
+    Module {
+        /// The root module.
+        path: PathBuf,
+        /// Which module, and why.
+        source: ModuleProblem,
     },
     /// Paths that do not fit together.
     #[error("{} can't be packed", path.display())]

@@ -20,6 +20,7 @@ mod bundle;
 mod error;
 mod extract;
 mod image;
+mod modules;
 mod oci;
 mod pack;
 mod read;
@@ -31,7 +32,7 @@ use std::path::PathBuf;
 use manifest_schema::manifest::{Artifact, BlobRef};
 
 pub use bundle::{BUNDLE_MEDIA_TYPE, BundleLimits, bundle_contents, pack_terraform};
-pub use error::{ArchiveProblem, ImageProblem, PackError};
+pub use error::{ArchiveProblem, ImageProblem, ModuleProblem, PackError};
 pub use extract::{EntryProblem, ExtractError, extract_bundle};
 pub use image::{locate_image, pack_image};
 pub use oci::{

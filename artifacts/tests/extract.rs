@@ -332,7 +332,7 @@ fn a_directory_swapped_for_a_link_leads_nowhere() {
     let tree = (0..300).map(|n| (format!("mod/file{n:03}.tf"), (false, MAIN.to_vec()))).collect();
     write_tree(source.path(), &tree);
     let packed = pack_terraform(ArtifactName::new("infra").unwrap(), source.path(), &|_| ()).unwrap();
-    let Content::Terraform(files) = &packed.artifact.content else { panic!("another kind") };
+    let Content::Terraform { files, .. } = &packed.artifact.content else { panic!("another kind") };
     let Origin::Bytes(archive) = &packed.blobs[0].origin else { panic!("not in memory") };
     for _ in 0..20 {
         let outside = TempDir::new().unwrap();
@@ -381,7 +381,7 @@ proptest! {
         let source = TempDir::new().unwrap();
         write_tree(source.path(), &tree);
         let packed = pack_terraform(ArtifactName::new("infra").unwrap(), source.path(), &|_| ()).unwrap();
-        let Content::Terraform(files) = &packed.artifact.content else { panic!("another kind") };
+        let Content::Terraform { files, .. } = &packed.artifact.content else { panic!("another kind") };
         let Origin::Bytes(archive) = &packed.blobs[0].origin else { panic!("not in memory") };
         prop_assert_eq!(Digest::of(archive), packed.artifact.digest);
 

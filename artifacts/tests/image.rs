@@ -73,7 +73,9 @@ fn digest_of(descriptor: &Value) -> Digest {
 fn types(packed: &Packed) -> Vec<(String, Digest)> {
     match &packed.artifact.content {
         Content::Image(blobs) => blobs.iter().map(|blob| (blob.media_type.clone(), blob.digest)).collect(),
-        Content::File | Content::Provider | Content::Directory { .. } | Content::Terraform(_) => panic!("no image"),
+        Content::File | Content::Provider(_) | Content::Directory { .. } | Content::Terraform { .. } => {
+            panic!("no image")
+        }
     }
 }
 

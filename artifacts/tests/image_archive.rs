@@ -56,7 +56,9 @@ fn chain(error: &dyn std::error::Error) -> String {
 fn blobs(packed: &Packed) -> Vec<BlobEntry> {
     match &packed.artifact.content {
         Content::Image(blobs) => blobs.clone(),
-        Content::File | Content::Provider | Content::Directory { .. } | Content::Terraform(_) => panic!("no image"),
+        Content::File | Content::Provider(_) | Content::Directory { .. } | Content::Terraform { .. } => {
+            panic!("no image")
+        }
     }
 }
 

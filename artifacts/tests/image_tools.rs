@@ -85,7 +85,9 @@ fn pack(path: &Path) -> Packed {
 fn blobs(packed: &Packed) -> &[BlobEntry] {
     match &packed.artifact.content {
         Content::Image(blobs) => blobs,
-        Content::File | Content::Provider | Content::Directory { .. } | Content::Terraform(_) => panic!("no image"),
+        Content::File | Content::Provider(_) | Content::Directory { .. } | Content::Terraform { .. } => {
+            panic!("no image")
+        }
     }
 }
 

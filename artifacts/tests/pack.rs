@@ -28,8 +28,8 @@ fn put(root: &Path, path: &str, content: &[u8], mode: u32) {
 
 fn entries(content: &Content) -> &[FileEntry] {
     match content {
-        Content::Directory { files, .. } | Content::Terraform(files) => files,
-        Content::File | Content::Provider | Content::Image(_) => panic!("no files"),
+        Content::Directory { files, .. } | Content::Terraform { files, .. } => files,
+        Content::File | Content::Provider(_) | Content::Image(_) => panic!("no files"),
     }
 }
 

@@ -12,7 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::json::{Document, schema_tag};
-use crate::manifest::{ArtifactKind, BlobRef, BuildManifest, BuildNumber, Commit, FileMode, Step, Variable};
+use crate::manifest::{
+    ArtifactKind, BlobRef, BuildManifest, BuildNumber, Commit, FileMode, Provider, Step, Variable, VendoredModule,
+};
 use crate::names::{ArtifactName, LinkTarget, ProjectName, RelativePath};
 use crate::time::Timestamp;
 
@@ -134,6 +136,9 @@ pub struct ArtifactDiff {
     /// Symbolic links that differ, sorted by path, when both builds have a directory under this name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<LinkDiff>,
+    /// Modules from outside the root module that differ, sorted by path, when both builds have a bundle under this name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub modules: Vec<Change<VendoredModule>>,
     /// What became of the blobs, when both builds have an image under this name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blobs: Option<BlobsDiff>,
@@ -157,6 +162,9 @@ pub struct ArtifactState {
     pub digest: Digest,
     /// Its size in bytes.
     pub size: u64,
+    /// Which provider it is, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<Provider>,
 }
 
 /// A file of a directory or of a Terraform bundle.

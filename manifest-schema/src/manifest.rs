@@ -1,6 +1,7 @@
 //! The build manifest: what a build made, from which sources, and how to deploy it.
 
 mod artifact;
+mod provider;
 mod tree;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +16,8 @@ use crate::json::{Document, schema_tag, unique_map};
 use crate::names::{ArtifactName, ProjectName, ServiceName, string_schema};
 use crate::time::Timestamp;
 
-pub use artifact::{Artifact, ArtifactKind, BlobEntry, BlobRef, Content};
+pub use artifact::{Artifact, ArtifactKind, BlobEntry, BlobRef, Content, VendoredModule};
+pub use provider::{Platform, Provider, ProviderAddress, ProviderVersion};
 pub use tree::{FileEntry, FileMode, LinkEntry, TreeProblem, check_tree, tree_digest};
 
 schema_tag!(BuildManifestSchema, "airlock/build-manifest/v1");
@@ -240,6 +242,7 @@ impl Document for BuildManifest {
         sorted("evidence", self.evidence.iter().map(|e| &e.name))?;
         sorted("sources", self.sources.iter().map(|s| &s.uri))?;
         self.artifacts.iter().try_for_each(Artifact::check)?;
+        self.check_providers()?;
         self.check_steps()
     }
 }
@@ -272,11 +275,28 @@ impl BuildManifest {
         })
     }
 
+    /// The providers that the build brings, each with its archive.
+    pub fn providers(&self) -> impl Iterator<Item = (&Provider, &Artifact)> {
+        self.artifacts.iter().filter_map(|artifact| match &artifact.content {
+            Content::Provider(provider) => Some((provider, artifact)),
+            Content::File | Content::Directory { .. } | Content::Terraform { .. } | Content::Image(_) => None,
+        })
+    }
+
     /// The text that a variable has in this build; `None` when it names an artifact that is not there.
     pub fn resolve(&self, variable: &Variable) -> Option<String> {
         match variable {
             Variable::Value(text) => Some(text.clone()),
             Variable::DigestOf(name) => self.artifact(name).map(|artifact| artifact.digest.to_string()),
+        }
+    }
+
+    /// Two archives of one provider would be two truths.
+    fn check_providers(&self) -> Result<(), String> {
+        let mut seen = BTreeSet::new();
+        match self.providers().find(|(provider, _)| !seen.insert(*provider)) {
+            Some((provider, artifact)) => Err(format!("artifact {}: {provider} is there twice", artifact.name)),
+            None => Ok(()),
         }
     }
 

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -85,6 +86,12 @@ impl<'a> Node<'a> {
     /// The line it starts at in the text that was parsed, from 1.
     pub(crate) fn line(&self, whole: &str) -> usize {
         line_of(whole, offset(self.text, whole))
+    }
+
+    /// Where it is in the text that was parsed, in bytes.
+    pub(crate) fn range(&self, whole: &str) -> Range<usize> {
+        let start = offset(self.text, whole);
+        start..start + self.text.len()
     }
 
     /// The value as compact JSON with sorted keys.

@@ -127,8 +127,8 @@ async fn extract(session: &Session, work: &WorkDir, artifact: &Artifact, blob: B
 
 fn files(artifact: &Artifact) -> &[FileEntry] {
     match &artifact.content {
-        Content::Terraform(files) => files,
-        Content::File | Content::Provider | Content::Directory { .. } | Content::Image(_) => &[],
+        Content::Terraform { files, .. } => files,
+        Content::File | Content::Provider(_) | Content::Directory { .. } | Content::Image(_) => &[],
     }
 }
 

@@ -142,14 +142,14 @@ pub(crate) fn origins(
                 let located = artifacts::locate_image(&path, blobs);
                 origins.extend(located.map_err(|error| explain(error, project, &place(&artifact.name)))?);
             }
-            (Content::Terraform(_), PackKind::Terraform) => {
+            (Content::Terraform { .. }, PackKind::Terraform) => {
                 origins.insert(artifact.digest, bundle(project, artifact, config)?);
             }
             (
                 Content::File
-                | Content::Provider
+                | Content::Provider(_)
                 | Content::Directory { .. }
-                | Content::Terraform(_)
+                | Content::Terraform { .. }
                 | Content::Image(_),
                 _,
             ) => return Err(unknown(project, &artifact.name)),

@@ -200,7 +200,7 @@ impl<'a> Inside<'a> {
         let limit = usize::try_from(artifacts::BundleLimits::default().bytes).unwrap_or(usize::MAX);
         let mut bundled = BTreeMap::new();
         for artifact in sides {
-            let Content::Terraform(files) = &artifact.content else { continue };
+            let Content::Terraform { files, .. } = &artifact.content else { continue };
             let archive = match store.fetch(&artifact.digest, limit).await {
                 Ok(archive) => archive,
                 // Then each of its files is missing, and is told as such.

@@ -6,7 +6,7 @@ use manifest_schema::diff::{
     EvidenceState, FileDiff, FileState, Hunk, ImageDiff, Layer, LayerDiff, Line, LinesDiff, LinkDiff, ManifestDiff,
     PlatformDiff, Presence, Setting, SettingDiff, SettingKind, SettingValue, SourceDiff, SourceState, StepDiff,
 };
-use manifest_schema::manifest::{ArtifactKind, BlobRef, BuildNumber, FileMode, Step, Variable};
+use manifest_schema::manifest::{ArtifactKind, BlobRef, BuildNumber, FileMode, Step, Variable, VendoredModule};
 use manifest_schema::names::{LinkTarget, RelativePath};
 
 fn build(number: u64) -> ComparedBuild {
@@ -39,12 +39,14 @@ fn artifact(name: &str, kind: ArtifactKind, sizes: [u64; 2]) -> ArtifactDiff {
         media_type: "application/octet-stream".to_owned(),
         digest: Digest::of(format!("{name} {text}").as_bytes()),
         size,
+        provider: None,
     };
     ArtifactDiff {
         name: name.parse().unwrap(),
         change: Change::Changed { old: state("old", sizes[0]), new: state("new", sizes[1]) },
         files: Vec::new(),
         links: Vec::new(),
+        modules: Vec::new(),
         blobs: None,
         image: None,
         lines: None,
@@ -144,7 +146,14 @@ fn infra(text: &str) -> ArtifactDiff {
     let old = "variable \"size\" {\n  default = 1\n}\n";
     let new = format!("variable \"size\" {{\n  default = 3 # {text}\n}}\n");
     let files = vec![changed("README.md", "old", text), changed("main.tf", old, &new)];
-    ArtifactDiff { files, ..artifact("infra", ArtifactKind::Terraform, [10_240, 10_240]) }
+    let module = |version: &str| VendoredModule {
+        path: RelativePath::new("airlock-modules/vpc").unwrap(),
+        source: format!("registry.terraform.io/{text}/vpc/aws"),
+        version: Some(version.to_owned()),
+        commit: None,
+    };
+    let modules = vec![Change::Changed { old: module("5.1.0"), new: module("5.2.0") }];
+    ArtifactDiff { files, modules, ..artifact("infra", ArtifactKind::Terraform, [10_240, 10_240]) }
 }
 
 fn site(text: &str) -> ArtifactDiff {

@@ -147,9 +147,9 @@ impl Place<'_> {
 
 fn kind_of(artifact: &Artifact) -> PackKind {
     match &artifact.content {
-        Content::File | Content::Provider => PackKind::File(None),
+        Content::File | Content::Provider(_) => PackKind::File(None),
         Content::Directory { .. } => PackKind::Directory,
-        Content::Terraform(_) => PackKind::Terraform,
+        Content::Terraform { .. } => PackKind::Terraform,
         Content::Image(_) => PackKind::Image,
     }
 }
@@ -179,13 +179,13 @@ fn same_or_different(expected: &Artifact, found: &Artifact) -> Found {
 /// What an artifact consists of, by name; and what tells one state of it from another.
 fn parts(artifact: &Artifact) -> BTreeMap<String, String> {
     match &artifact.content {
-        Content::File | Content::Provider => BTreeMap::new(),
+        Content::File | Content::Provider(_) => BTreeMap::new(),
         Content::Directory { files, links } => {
             let links = links.iter().map(|link| (link.path.to_string(), format!("to {}", link.target)));
             let files = files.iter().map(|file| (file.path.to_string(), state(file.mode.bits(), &file.digest)));
             files.chain(links).collect()
         }
-        Content::Terraform(files) => {
+        Content::Terraform { files, .. } => {
             files.iter().map(|file| (file.path.to_string(), state(file.mode.bits(), &file.digest))).collect()
         }
         Content::Image(blobs) => blobs.iter().map(|blob| (blob.digest.to_string(), blob.media_type.clone())).collect(),

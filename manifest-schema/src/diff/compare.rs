@@ -7,7 +7,10 @@ use super::{
     ArtifactDiff, ArtifactState, BlobsDiff, Change, EvidenceDiff, EvidenceState, FileDiff, FileState, LinkDiff,
     SourceDiff, SourceState, StepDiff, VariableDiff,
 };
-use crate::manifest::{Artifact, BlobEntry, BlobRef, Content, Evidence, FileEntry, LinkEntry, Source, Step, Variable};
+use crate::manifest::{
+    Artifact, BlobEntry, BlobRef, Content, Evidence, FileEntry, LinkEntry, Provider, Source, Step, Variable,
+    VendoredModule,
+};
 
 /// A change between two states of one thing; `None` when there is none, or nothing.
 fn change<T, S: Eq>(old: Option<&T>, new: Option<&T>, state: impl Fn(&T) -> S) -> Option<Change<S>> {
@@ -69,6 +72,7 @@ pub(super) fn artifacts(old: &[Artifact], new: &[Artifact]) -> Vec<ArtifactDiff>
         media_type: artifact.media_type.clone(),
         digest: artifact.digest,
         size: artifact.size,
+        provider: provider(artifact).cloned(),
     };
     let mut diffs = Vec::new();
     join(
@@ -76,16 +80,17 @@ pub(super) fn artifacts(old: &[Artifact], new: &[Artifact]) -> Vec<ArtifactDiff>
         new,
         |artifact| &artifact.name,
         |old, new| {
-            let Contents { files, links, blobs } = Contents::between(old, new);
+            let Contents { files, links, modules, blobs } = Contents::between(old, new);
             // A damaged pair could agree on the digest and not on the files: what is inside counts, too.
-            let inside = !files.is_empty() || !links.is_empty() || blobs.as_ref().is_some_and(BlobsDiff::differs);
+            let listed = !files.is_empty() || !links.is_empty() || !modules.is_empty();
+            let inside = listed || blobs.as_ref().is_some_and(BlobsDiff::differs);
             let change = match (old, new) {
                 (Some(old), Some(new)) if inside => Some(Change::Changed { old: state(old), new: state(new) }),
                 _ => change(old, new, state),
             };
             if let (Some(artifact), Some(change)) = (new.or(old), change) {
                 let name = artifact.name.clone();
-                diffs.push(ArtifactDiff { name, change, files, links, blobs, image: None, lines: None });
+                diffs.push(ArtifactDiff { name, change, files, links, modules, blobs, image: None, lines: None });
             }
         },
     );
@@ -97,6 +102,7 @@ pub(super) fn artifacts(old: &[Artifact], new: &[Artifact]) -> Vec<ArtifactDiff>
 struct Contents {
     files: Vec<FileDiff>,
     links: Vec<LinkDiff>,
+    modules: Vec<Change<VendoredModule>>,
     blobs: Option<BlobsDiff>,
 }
 
@@ -104,8 +110,11 @@ impl Contents {
     fn between(old: Option<&Artifact>, new: Option<&Artifact>) -> Self {
         let (Some(old), Some(new)) = (old, new) else { return Self::default() };
         match (tree(old), tree(new), &old.content, &new.content) {
+            (_, _, Content::Terraform { files: was, modules: old }, Content::Terraform { files: is, modules: new }) => {
+                Self { files: files(was, is), modules: modules(old, new), ..Self::default() }
+            }
             (Some((was, old)), Some((is, new)), ..) => {
-                Self { files: files(was, is), links: links(old, new), blobs: None }
+                Self { files: files(was, is), links: links(old, new), ..Self::default() }
             }
             (_, _, Content::Image(old), Content::Image(new)) => {
                 Self { blobs: Some(blobs(old, new)), ..Self::default() }
@@ -119,9 +128,22 @@ impl Contents {
 fn tree(artifact: &Artifact) -> Option<(&[FileEntry], &[LinkEntry])> {
     match &artifact.content {
         Content::Directory { files, links } => Some((files, links)),
-        Content::Terraform(files) => Some((files, &[])),
-        Content::File | Content::Provider | Content::Image(_) => None,
+        Content::Terraform { files, .. } => Some((files, &[])),
+        Content::File | Content::Provider(_) | Content::Image(_) => None,
     }
+}
+
+fn provider(artifact: &Artifact) -> Option<&Provider> {
+    match &artifact.content {
+        Content::Provider(provider) => Some(provider),
+        Content::File | Content::Directory { .. } | Content::Terraform { .. } | Content::Image(_) => None,
+    }
+}
+
+fn modules(old: &[VendoredModule], new: &[VendoredModule]) -> Vec<Change<VendoredModule>> {
+    let mut diffs = Vec::new();
+    join(old, new, |module| &module.path, |old, new| diffs.extend(change(old, new, VendoredModule::clone)));
+    diffs
 }
 
 fn links(old: &[LinkEntry], new: &[LinkEntry]) -> Vec<LinkDiff> {

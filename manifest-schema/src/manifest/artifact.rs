@@ -6,9 +6,11 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Commit;
+use super::provider::Provider;
 use super::tree::{FileEntry, LinkEntry, check_tree, tree_digest};
 use crate::digest::Digest;
-use crate::names::ArtifactName;
+use crate::names::{ArtifactName, RelativePath};
 
 /// Something a build made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -34,7 +36,7 @@ pub enum Content {
     /// One blob.
     File,
     /// A Terraform provider's archive: one blob.
-    Provider,
+    Provider(Provider),
     /// One blob per file.
     Directory {
         /// Sorted by path.
@@ -42,10 +44,40 @@ pub enum Content {
         /// Symbolic links from one place inside to another; sorted by path.
         links: Vec<LinkEntry>,
     },
-    /// One tar archive, holding exactly these files.
-    Terraform(Vec<FileEntry>),
+    /// One tar archive.
+    Terraform {
+        /// What it holds, and nothing else; sorted by path.
+        files: Vec<FileEntry>,
+        /// Which of its directories came from outside the root module; sorted by path.
+        modules: Vec<VendoredModule>,
+    },
     /// The OCI manifest or index and every blob it reaches, itself first.
     Image(Vec<BlobEntry>),
+}
+
+/// A directory of a Terraform bundle that was copied into it from outside the root module.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct VendoredModule {
+    /// Where it is in the bundle.
+    pub path: RelativePath,
+    /// Where it came from: a registry's or repository's address as Terraform recorded it, without credentials; or a
+    /// path relative to the root module.
+    pub source: String,
+    /// Its version, if it came from a registry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// The commit that was checked out, if it came from a git repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<Commit>,
+}
+
+impl fmt::Display for VendoredModule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.source)?;
+        self.version.iter().try_for_each(|version| write!(f, " {version}"))?;
+        self.commit.iter().try_for_each(|commit| write!(f, " at {}", &commit.as_str()[..12]))
+    }
 }
 
 /// The kinds of artifact.
@@ -100,9 +132,15 @@ struct ArtifactFields {
     /// The OCI manifest or index of an image and every blob it reaches, itself first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     blobs: Option<Vec<BlobEntry>>,
+    /// What a Terraform bundle holds of modules from outside its root module; sorted by path.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    modules: Vec<VendoredModule>,
+    /// Which provider the archive holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    provider: Option<Provider>,
 }
 
-/// Which kinds have `files`, and which `blobs`, as a schema.
+/// Which kinds have which of the fields that not all have, as a schema.
 fn fitting_fields() -> serde_json::Value {
     let rule = |kinds: &[&str], field: &str| {
         serde_json::json!({
@@ -111,27 +149,39 @@ fn fitting_fields() -> serde_json::Value {
             "else": { "properties": { (field): { "type": "null" } } },
         })
     };
-    let links = serde_json::json!({
-        "if": { "properties": { "kind": { "const": "directory" } } },
-        "else": { "properties": { "links": { "maxItems": 0 } } },
-    });
-    serde_json::json!([rule(&["directory", "terraform"], "files"), rule(&["image"], "blobs"), links])
+    let only = |kind: &str, field: &str| {
+        serde_json::json!({
+            "if": { "properties": { "kind": { "const": kind } } },
+            "else": { "properties": { (field): { "maxItems": 0 } } },
+        })
+    };
+    serde_json::json!([
+        rule(&["directory", "terraform"], "files"),
+        rule(&["image"], "blobs"),
+        rule(&["provider"], "provider"),
+        only("directory", "links"),
+        only("terraform", "modules"),
+    ])
 }
 
 impl TryFrom<ArtifactFields> for Artifact {
     type Error = String;
 
     fn try_from(fields: ArtifactFields) -> Result<Self, String> {
-        let ArtifactFields { name, kind, media_type, digest, size, files, links, blobs } = fields;
-        let no_links = links.is_empty();
-        let content = match (kind, files, blobs) {
-            (ArtifactKind::Directory, Some(files), None) => Content::Directory { files, links },
-            (ArtifactKind::File, None, None) if no_links => Content::File,
-            (ArtifactKind::Provider, None, None) if no_links => Content::Provider,
-            (ArtifactKind::Terraform, Some(files), None) if no_links => Content::Terraform(files),
-            (ArtifactKind::Image, None, Some(blobs)) if no_links => Content::Image(blobs),
-            (kind, _, _) => {
-                return Err(format!("artifact {name}: `files`, `links` or `blobs` don't fit the kind {kind}"));
+        let ArtifactFields { name, kind, media_type, digest, size, files, links, blobs, modules, provider } = fields;
+        let (no_links, no_modules) = (links.is_empty(), modules.is_empty());
+        let content = match (kind, files, blobs, provider) {
+            (ArtifactKind::Directory, Some(files), None, None) if no_modules => Content::Directory { files, links },
+            (ArtifactKind::File, None, None, None) if no_links && no_modules => Content::File,
+            (ArtifactKind::Provider, None, None, Some(provider)) if no_links && no_modules => {
+                Content::Provider(provider)
+            }
+            (ArtifactKind::Terraform, Some(files), None, None) if no_links => Content::Terraform { files, modules },
+            (ArtifactKind::Image, None, Some(blobs), None) if no_links && no_modules => Content::Image(blobs),
+            (kind, _, _, _) => {
+                return Err(format!(
+                    "artifact {name}: `files`, `links`, `blobs`, `modules` or `provider` don't fit the kind {kind}"
+                ));
             }
         };
         Ok(Self { name, media_type, digest, size, content })
@@ -142,13 +192,26 @@ impl From<Artifact> for ArtifactFields {
     fn from(artifact: Artifact) -> Self {
         let kind = artifact.kind();
         let Artifact { name, media_type, digest, size, content } = artifact;
-        let (files, links, blobs) = match content {
-            Content::File | Content::Provider => (None, Vec::new(), None),
-            Content::Directory { files, links } => (Some(files), links, None),
-            Content::Terraform(files) => (Some(files), Vec::new(), None),
-            Content::Image(blobs) => (None, Vec::new(), Some(blobs)),
+        let mut fields = Self {
+            name,
+            kind,
+            media_type,
+            digest,
+            size,
+            files: None,
+            links: Vec::new(),
+            blobs: None,
+            modules: Vec::new(),
+            provider: None,
         };
-        Self { name, kind, media_type, digest, size, files, links, blobs }
+        match content {
+            Content::File => {}
+            Content::Provider(provider) => fields.provider = Some(provider),
+            Content::Directory { files, links } => (fields.files, fields.links) = (Some(files), links),
+            Content::Terraform { files, modules } => (fields.files, fields.modules) = (Some(files), modules),
+            Content::Image(blobs) => fields.blobs = Some(blobs),
+        }
+        fields
     }
 }
 
@@ -157,9 +220,9 @@ impl Artifact {
     pub fn kind(&self) -> ArtifactKind {
         match self.content {
             Content::File => ArtifactKind::File,
-            Content::Provider => ArtifactKind::Provider,
+            Content::Provider(_) => ArtifactKind::Provider,
             Content::Directory { .. } => ArtifactKind::Directory,
-            Content::Terraform(_) => ArtifactKind::Terraform,
+            Content::Terraform { .. } => ArtifactKind::Terraform,
             Content::Image(_) => ArtifactKind::Image,
         }
     }
@@ -167,7 +230,7 @@ impl Artifact {
     /// Every blob that the store must hold for this artifact.
     pub fn blobs(&self) -> Vec<BlobRef> {
         match &self.content {
-            Content::File | Content::Provider | Content::Terraform(_) => {
+            Content::File | Content::Provider(_) | Content::Terraform { .. } => {
                 vec![BlobRef { digest: self.digest, size: self.size }]
             }
             Content::Directory { files, .. } => {
@@ -182,9 +245,9 @@ impl Artifact {
     /// How many files, links or blobs are listed. A bundle is one blob, however many files its list holds.
     pub(super) fn entries(&self) -> usize {
         match &self.content {
-            Content::File | Content::Provider => 1,
+            Content::File | Content::Provider(_) => 1,
             Content::Directory { files, links } => files.len() + links.len(),
-            Content::Terraform(files) => files.len(),
+            Content::Terraform { files, modules } => files.len() + modules.len(),
             Content::Image(blobs) => blobs.len(),
         }
     }
@@ -192,7 +255,7 @@ impl Artifact {
     pub(super) fn check(&self) -> Result<(), String> {
         let name = &self.name;
         match &self.content {
-            Content::File | Content::Provider => Ok(()),
+            Content::File | Content::Provider(_) => Ok(()),
             Content::Directory { files, links } => {
                 check_tree(files, links).map_err(|problem| format!("artifact {name}: {problem}"))?;
                 if self.digest != tree_digest(files, links) {
@@ -203,8 +266,9 @@ impl Artifact {
                 }
                 Ok(())
             }
-            Content::Terraform(files) => {
-                check_tree(files, &[]).map_err(|problem| format!("artifact {name}: {problem}"))
+            Content::Terraform { files, modules } => {
+                check_tree(files, &[]).map_err(|problem| format!("artifact {name}: {problem}"))?;
+                check_modules(files, modules).map_err(|problem| format!("artifact {name}: {problem}"))
             }
             Content::Image(blobs) => match blobs.first() {
                 Some(first) if first.digest == self.digest && first.size == self.size => {
@@ -218,6 +282,20 @@ impl Artifact {
                 Some(_) | None => Err(format!("artifact {name}: its first blob must be its own manifest")),
             },
         }
+    }
+}
+
+/// Each module is a directory of the bundle, named once, in order.
+fn check_modules(files: &[FileEntry], modules: &[VendoredModule]) -> Result<(), String> {
+    super::sorted("modules", modules.iter().map(|module| &module.path))?;
+    let is_there = |module: &VendoredModule| {
+        let directory = format!("{}/", module.path);
+        let next = files.partition_point(|file| file.path.as_str() < directory.as_str());
+        files.get(next).is_some_and(|file| file.path.as_str().starts_with(&directory))
+    };
+    match modules.iter().find(|module| !is_there(module)) {
+        Some(module) => Err(format!("it holds nothing of the module {}", module.path)),
+        None => Ok(()),
     }
 }
 

@@ -37,7 +37,12 @@ pub(crate) fn linked(name: &str, mut files: Vec<FileEntry>, mut links: Vec<LinkE
 pub(crate) fn terraform(name: &str, files: Vec<FileEntry>) -> Artifact {
     let tree = directory(name, files);
     let Content::Directory { files, .. } = tree.content else { unreachable!("a directory has files") };
-    Artifact { media_type: "application/x-tar".to_owned(), size: 10_240, content: Content::Terraform(files), ..tree }
+    Artifact {
+        media_type: "application/x-tar".to_owned(),
+        size: 10_240,
+        content: Content::Terraform { files, modules: Vec::new() },
+        ..tree
+    }
 }
 
 /// An image with these layers.
@@ -128,6 +133,21 @@ fn a_sound_manifest_round_trips_and_names_every_blob_once() {
     assert_eq!(resolved, ["r7".to_owned(), manifest.artifacts[2].digest.to_string()]);
 }
 
+/// A provider of this version.
+fn provider(name: &str, version: &str) -> Artifact {
+    let provider = Provider {
+        address: ProviderAddress::new("registry.terraform.io/hashicorp/aws").unwrap(),
+        version: ProviderVersion::new(version).unwrap(),
+        platform: Platform::new("linux_amd64").unwrap(),
+    };
+    Artifact { content: Content::Provider(provider), ..single(name, version) }
+}
+
+fn module(path: &str) -> VendoredModule {
+    let path = RelativePath::new(path).unwrap();
+    VendoredModule { path, source: "../shared".to_owned(), version: None, commit: None }
+}
+
 type Break = fn(&mut BuildManifest);
 
 /// Every rule that the types alone don't state, with the part of the refusal that names it.
@@ -141,11 +161,23 @@ fn inconsistent_manifests_are_refused() {
         manifest.artifacts[2] = artifact;
     }
     fn bundle(manifest: &mut BuildManifest, files: Vec<FileEntry>) {
-        manifest.artifacts[1].content = Content::Terraform(files);
+        manifest.artifacts[1].content = Content::Terraform { files, modules: Vec::new() };
+    }
+    fn modules(manifest: &mut BuildManifest, paths: &[&str]) {
+        let files = vec![file("a/main.tf", ""), file("b/main.tf", ""), file("c", "")];
+        let modules = paths.iter().map(|path| module(path)).collect();
+        manifest.artifacts[1].content = Content::Terraform { files, modules };
     }
     let broken: &[(&str, Break, &str)] = &[
         ("artifacts unsorted", |m| m.artifacts.swap(0, 1), "artifacts must be sorted"),
         ("artifact twice", |m| m.artifacts.insert(0, m.artifacts[0].clone()), "artifacts must be sorted"),
+        ("a module out of order", |m| modules(m, &["b", "a"]), "modules must be sorted"),
+        ("a module that isn't there", |m| modules(m, &["a", "b", "c"]), "it holds nothing of the module c"),
+        (
+            "a provider twice",
+            |m| m.artifacts.splice(0..0, ["a1", "a2"].map(|name| provider(name, "5.100.0"))).for_each(drop),
+            "hashicorp/aws 5.100.0 for linux_amd64 is there twice",
+        ),
         ("evidence twice", |m| m.evidence.push(report("sast", "other")), "evidence must be sorted"),
         ("sources unsorted", |m| m.sources.swap(0, 1), "sources must be sorted"),
         ("source twice, two commits", |m| m.sources[1] = source("https://git.example/hello", '3'), "sources must be"),
@@ -270,7 +302,9 @@ fn sizes_beyond_the_limits_are_refused() {
     assert!(padded(BuildManifest::LIMIT).is_ok());
     assert!(matches!(padded(BuildManifest::LIMIT + 1), Err(DocumentError::TooLarge { .. })));
     // In memory, where no limit of bytes holds: every list counts, those of bundles too.
-    for content in [|files| Content::Directory { files, links: Vec::new() }, Content::Terraform] {
+    let directory: fn(_) -> _ = |files| Content::Directory { files, links: Vec::new() };
+    let bundle: fn(_) -> _ = |files| Content::Terraform { files, modules: Vec::new() };
+    for content in [directory, bundle] {
         let mut manifest = build(7);
         manifest.artifacts[1].content = content(vec![file("a", "a"); MOST_ENTRIES]);
         let problem = manifest.check().unwrap_err();

@@ -85,7 +85,8 @@ fn hand_written_types_have_the_schema_of_what_is_written() {
     let artifact = &manifest["$defs"]["Artifact"];
     let mut fields: Vec<_> = artifact["properties"].as_object().unwrap().keys().map(String::as_str).collect();
     fields.sort_unstable();
-    assert_eq!(fields, ["blobs", "digest", "files", "kind", "links", "mediaType", "name", "size"]);
+    let expected = ["blobs", "digest", "files", "kind", "links", "mediaType", "modules", "name", "provider", "size"];
+    assert_eq!(fields, expected);
     assert_eq!(artifact["required"], json!(["name", "kind", "mediaType", "digest", "size"]));
     assert_eq!(
         manifest["properties"]["schema"],

@@ -33,8 +33,9 @@ pub(super) fn directory(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(directory, _)| directory)
 }
 
-/// `path`, taken from `base`, without `.` and `..`; `None` when it leaves the bundle or isn't relative.
-pub(super) fn inside(base: &str, path: &str) -> Option<String> {
+/// `path`, taken from the directory `base` of a bundle, without `.` and `..`; `None` when it leaves the bundle or isn't
+/// relative. The bundle's root is the empty path.
+pub fn inside(base: &str, path: &str) -> Option<String> {
     if path.starts_with(['/', '~']) || path.contains(['\\', '\0']) {
         return None;
     }

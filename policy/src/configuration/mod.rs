@@ -7,6 +7,7 @@
 
 mod calls;
 mod files;
+mod modules;
 mod providers;
 mod read;
 mod relaxed;
@@ -14,6 +15,9 @@ mod structure;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+
+pub use files::inside;
+pub use modules::{ModuleCall, module_calls, with_module_sources};
 
 use calls::Calls;
 use providers::Providers;

@@ -72,7 +72,7 @@ pub(super) fn hcl<'a>(file: &ConfigFile<'a>) -> Result<Read<'a>, Problem> {
     Ok(Read { entries: entries.list, calls })
 }
 
-fn parse(file: &ConfigFile<'_>, text: &str) -> Result<Body, Problem> {
+pub(super) fn parse(file: &ConfigFile<'_>, text: &str) -> Result<Body, Problem> {
     parse_body(text).map_err(|error| Problem {
         file: file.path.to_owned(),
         line: Some(error.location().line()),
@@ -136,15 +136,19 @@ fn longer(path: &[String], name: &str) -> Vec<String> {
 
 pub(super) fn json<'a>(file: &ConfigFile<'a>) -> Result<Read<'a>, Problem> {
     let text = text(file)?;
-    let node = Node::parse(text).map_err(|fault| Problem {
+    let node = json_node(file, text)?;
+    let mut read = Read { entries: Vec::new(), calls: Calls::in_json(file.path) };
+    json_entries(&[], &node, text, &mut read);
+    Ok(read)
+}
+
+pub(super) fn json_node<'a>(file: &ConfigFile<'_>, text: &'a str) -> Result<Node<'a>, Problem> {
+    Node::parse(text).map_err(|fault| Problem {
         file: file.path.to_owned(),
         line: Some(fault.line),
         rule: Rule::Unreadable,
         message: format!("it can't be parsed: {}", fault.what),
-    })?;
-    let mut read = Read { entries: Vec::new(), calls: Calls::in_json(file.path) };
-    json_entries(&[], &node, text, &mut read);
-    Ok(read)
+    })
 }
 
 /// An array is as many blocks as it has items; it adds no step. Strings and keys may be templates.

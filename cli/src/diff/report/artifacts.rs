@@ -1,9 +1,9 @@
 //! Artifacts: which of them matter most, and what is told of each.
 
 use manifest_schema::diff::{ArtifactDiff, ArtifactState, Change};
-use manifest_schema::manifest::{ArtifactKind, BlobRef};
+use manifest_schema::manifest::{ArtifactKind, BlobRef, VendoredModule};
 
-use super::{Item, Mark, Teller, part, sizes};
+use super::{Body, Item, Mark, Teller, part, sizes};
 use crate::output::{count, size};
 
 /// Terraform bundles, images with other settings, and all others; in each, those first of which most changed.
@@ -53,6 +53,13 @@ fn weight(artifact: &ArtifactDiff) -> u64 {
     sizes.fold(0, u64::saturating_add)
 }
 
+fn module(change: &Change<VendoredModule>) -> Item {
+    let path = match change {
+        Change::Added(module) | Change::Removed(module) | Change::Changed { new: module, .. } => &module.path,
+    };
+    Item::of(format!("module {path}"), change, VendoredModule::to_string)
+}
+
 fn sum(blobs: &[BlobRef]) -> u64 {
     blobs.iter().map(|blob| blob.size).fold(0, u64::saturating_add)
 }
@@ -71,7 +78,10 @@ impl Teller {
     fn artifact(&mut self, diff: &ArtifactDiff) -> Item {
         let mut item = Item::of(diff.name.to_string(), &diff.change, |state| match state.kind {
             // What is deployed is named by these.
-            ArtifactKind::Image | ArtifactKind::File | ArtifactKind::Provider => state.digest.short(),
+            ArtifactKind::Image | ArtifactKind::File | ArtifactKind::Provider => match &state.provider {
+                Some(provider) => format!("{provider}, {}", state.digest.short()),
+                None => state.digest.short(),
+            },
             ArtifactKind::Directory | ArtifactKind::Terraform => String::new(),
         });
         item.facts.push(match &diff.change {
@@ -88,6 +98,7 @@ impl Teller {
             None => item.facts.push(sizes(&part(&diff.change, |state| state.size))),
         }
         item.facts.extend(super::files::counts(diff.files.iter().map(|file| &file.change)));
+        item.body.extend(diff.modules.iter().map(|change| Body::Item(module(change))));
         item.open = true;
         if let Some(image) = &diff.image {
             item.body.extend(super::images::body(image, self.limits));

@@ -53,7 +53,7 @@ pub(super) fn of(context: &Context, source: &ImageSource, with: Option<&NamedBui
 fn blobs_of(build: &NamedBuild) -> BTreeSet<Digest> {
     let blobs = build.manifest.artifacts.iter().filter_map(|artifact| match &artifact.content {
         Content::Image(blobs) => Some(blobs),
-        Content::File | Content::Provider | Content::Directory { .. } | Content::Terraform(_) => None,
+        Content::File | Content::Provider(_) | Content::Directory { .. } | Content::Terraform { .. } => None,
     });
     blobs.flatten().map(|blob| blob.digest).collect()
 }

@@ -77,7 +77,7 @@ impl ImageSource {
     pub(super) fn blobs(&self) -> &[BlobEntry] {
         match &self.artifact.content {
             Content::Image(blobs) => blobs,
-            Content::File | Content::Provider | Content::Directory { .. } | Content::Terraform(_) => &[],
+            Content::File | Content::Provider(_) | Content::Directory { .. } | Content::Terraform { .. } => &[],
         }
     }
 

@@ -1,6 +1,6 @@
 //! A build, for people.
 
-use manifest_schema::manifest::{Artifact, Content, Source, Step, Variable};
+use manifest_schema::manifest::{Artifact, Content, Source, Step, Variable, VendoredModule};
 use manifest_schema::report::Stored;
 
 use super::{Looked, stored};
@@ -27,6 +27,9 @@ pub(super) fn text(context: &Context, build: &NamedBuild, looked: &Looked) -> St
     for (number, step) in (1..).zip(&manifest.deploy) {
         line(&format!("step {number}"), &step_told(step));
     }
+    for module in manifest.artifacts.iter().flat_map(modules) {
+        line("module", &format!("{module}, as {}", module.path));
+    }
     for report in &manifest.evidence {
         line("evidence", &format!("{} ({}, {})", report.name, report.kind, size(report.size)));
     }
@@ -43,6 +46,13 @@ pub(super) fn text(context: &Context, build: &NamedBuild, looked: &Looked) -> St
     text
 }
 
+fn modules(artifact: &Artifact) -> &[VendoredModule] {
+    match &artifact.content {
+        Content::Terraform { modules, .. } => modules,
+        Content::File | Content::Provider(_) | Content::Directory { .. } | Content::Image(_) => &[],
+    }
+}
+
 fn artifacts(artifacts: &[Artifact], stored: Option<&Stored>) -> Table {
     let mut table = match stored {
         Some(_) => Table::new(["artifact", "kind", "size", "contents", "digest", "in the store"]),
@@ -50,11 +60,15 @@ fn artifacts(artifacts: &[Artifact], stored: Option<&Stored>) -> Table {
     };
     for (index, artifact) in artifacts.iter().enumerate() {
         let contents = match &artifact.content {
-            Content::File | Content::Provider => String::new(),
+            Content::File => String::new(),
+            Content::Provider(provider) => provider.to_string(),
             Content::Directory { files, links } if !links.is_empty() => {
                 format!("{}, {}", count(files.len(), "file"), count(links.len(), "link"))
             }
-            Content::Directory { files, .. } | Content::Terraform(files) => count(files.len(), "file"),
+            Content::Terraform { files, modules } if !modules.is_empty() => {
+                format!("{}, {} from elsewhere", count(files.len(), "file"), count(modules.len(), "module"))
+            }
+            Content::Directory { files, .. } | Content::Terraform { files, .. } => count(files.len(), "file"),
             Content::Image(blobs) => count(blobs.len(), "blob"),
         };
         let whole = artifact.blobs().iter().map(|blob| blob.size).sum();

@@ -12,7 +12,9 @@ use crate::exit::{Failure, OrFail as _};
 use crate::files;
 
 pub(crate) use environment::{Environment, EnvironmentArgs, WhenBusy};
-pub(crate) use file::{ArtifactConfig, Config, EnvironmentConfig, PackKind, StepConfig, VariableConfig};
+pub(crate) use file::{
+    ArtifactConfig, BundleSettings, Config, EnvironmentConfig, PackKind, StepConfig, VariableConfig,
+};
 pub(crate) use gateway::{Gateway, LambdaGateway};
 
 /// What the file is called.

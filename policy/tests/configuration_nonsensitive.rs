@@ -5,7 +5,7 @@ use policy::configuration::{ConfigFile, check};
 
 fn places(files: &[(&str, &str)]) -> Vec<(&'static str, String, Option<usize>)> {
     let files: Vec<_> = files.iter().map(|(path, text)| ConfigFile { path, bytes: text.as_bytes() }).collect();
-    check(&files, &[]).into_iter().map(|problem| (problem.rule.code(), problem.file, problem.line)).collect()
+    check(&files, Some(&[])).into_iter().map(|problem| (problem.rule.code(), problem.file, problem.line)).collect()
 }
 
 fn refused_at(file: &str, line: usize) -> Vec<(&'static str, String, Option<usize>)> {

@@ -3,9 +3,15 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use crate::{Scratch, programs, wait_until};
+use crate::{Run, Scratch, programs, wait_until};
 
 impl Scratch {
+    /// Runs the real Terraform, as a developer or a CI does.
+    #[track_caller]
+    pub fn terraform(&self, arguments: &[&str]) -> Run {
+        self.run(&programs::terraform().display().to_string(), arguments)
+    }
+
     /// From now on workers run Terraform through a door that `apply` passes only once it is open. Whoever waits there
     /// ends when interrupted, as Terraform does.
     pub fn close_door(&mut self) {

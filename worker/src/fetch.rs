@@ -50,6 +50,9 @@ pub(crate) async fn run(
         bundle = Some(extract(session, work, artifact, blob).await?);
         seen.add(blob);
         judge(admission, artifact, &work.join("bundle"))?;
+        for blob in providers(session, manifest, work).await? {
+            seen.add(blob);
+        }
     }
     for blob in image_blobs(manifest) {
         session.may_go_on()?;
@@ -76,6 +79,42 @@ impl Seen {
         self.blobs += 1;
         self.bytes += blob.size;
     }
+}
+
+/// Where the providers that the build brings are, in the work directory: a filesystem mirror in Terraform's packed
+/// layout.
+pub(crate) const MIRROR: &str = "providers";
+
+/// Streams the build's providers for this machine into a mirror; they have been judged. Terraform compares each with
+/// the lock file when it installs it.
+async fn providers(session: &Session, manifest: &BuildManifest, work: &WorkDir) -> Result<Vec<BlobRef>, Stop> {
+    let failed = |error: io::Error| Stop::failed(format!("can't write to the work directory: {error}"));
+    let mirror = work.join(MIRROR);
+    private_directory(&mirror).map_err(failed)?;
+    let mut fetched = Vec::new();
+    for (provider, artifact) in manifest.providers().filter(|(provider, _)| provider.platform.as_str() == platform()) {
+        session.may_go_on()?;
+        let path = mirror.join(provider.packed_path());
+        path.parent().map_or(Ok(()), private_directory).map_err(failed)?;
+        let blob = BlobRef { digest: artifact.digest, size: artifact.size };
+        session.sides().artifacts.read_blob(&blob, private_file(&path).map_err(failed)?).await?;
+        fetched.push(blob);
+    }
+    Ok(fetched)
+}
+
+/// What Terraform calls the machine that this program was built for.
+fn platform() -> String {
+    let system = match std::env::consts::OS {
+        "macos" => "darwin",
+        other => other,
+    };
+    let machine = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    format!("{system}_{machine}")
 }
 
 /// The blobs of every image that a step uses, each once.
@@ -132,7 +171,7 @@ fn files(artifact: &Artifact) -> &[FileEntry] {
     }
 }
 
-/// Gate 13: the configuration is judged before Terraform sees it.
+/// Gate 13: the configuration, and what providers the build brings, are judged before Terraform sees them.
 fn judge(admission: &Admission, artifact: &Artifact, root: &std::path::Path) -> Result<(), Stop> {
     let read = |file: &FileEntry| {
         let bytes = fs::read(root.join(file.path.as_str()));
@@ -142,11 +181,16 @@ fn judge(admission: &Admission, artifact: &Artifact, root: &std::path::Path) -> 
     let listed = files(artifact).iter().zip(&contents);
     let listed: Vec<_> = listed.map(|(file, bytes)| ConfigFile { path: file.path.as_str(), bytes }).collect();
     let rules = &admission.environment().terraform;
-    let mut problems = configuration::check(&listed, &rules.providers);
+    let mut problems = configuration::check(&listed, Some(&rules.providers));
     problems.retain(|problem| problem.counts(|rule| rules.relaxed.contains(&rule)));
-    if problems.is_empty() {
-        return Ok(());
-    }
-    let reasons = problems.iter().map(|problem| Reason::new(Code::TerraformForbidden, problem.to_string()));
-    Err(Stop::Refused(reasons.collect()))
+    let problems = problems.into_iter().map(|problem| problem.to_string());
+    let brought = admission.manifest().manifest().providers().filter_map(|(provider, artifact)| {
+        let is_allowed = rules.providers.iter().any(|address| address.to_lowercase() == provider.address.as_str());
+        (!is_allowed).then(|| {
+            format!("artifact {}: provider {} isn't allowed by the trust policy", artifact.name, provider.address)
+        })
+    });
+    let reasons: Vec<_> =
+        problems.chain(brought).map(|message| Reason::new(Code::TerraformForbidden, message)).collect();
+    if reasons.is_empty() { Ok(()) } else { Err(Stop::Refused(reasons)) }
 }

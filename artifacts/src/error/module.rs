@@ -4,7 +4,7 @@
 #[derive(Debug, thiserror::Error)]
 pub enum ModuleProblem {
     /// Not in `.terraform/modules`.
-    #[error("module {address} ({asked}) was not fetched: run terraform init, or terraform get, there first")]
+    #[error("module {address} ({asked}) was not fetched")]
     NotFetched {
         /// The module's address, without `module.`.
         address: String,
@@ -12,9 +12,7 @@ pub enum ModuleProblem {
         asked: String,
     },
     /// In `.terraform/modules` is another than the configuration asks for.
-    #[error(
-        "module {address} asks for {asked}, but {fetched} was fetched: run terraform init, or terraform get, again"
-    )]
+    #[error("module {address} asks for {asked}, but {fetched} was fetched")]
     Stale {
         /// The module's address, without `module.`.
         address: String,
@@ -40,7 +38,7 @@ pub enum ModuleProblem {
         asked: String,
     },
     /// One directory that is called twice and whose own calls were fetched differently.
-    #[error("modules {first} and {second} are one call, but were fetched differently: run terraform get -update there")]
+    #[error("modules {first} and {second} are one call, but were fetched differently")]
     Ambiguous {
         /// An address.
         first: String,
@@ -54,12 +52,25 @@ pub enum ModuleProblem {
         address: String,
     },
     /// Its `modules.json` isn't Terraform's.
-    #[error(".terraform/modules/modules.json can't be read: remove .terraform, and run terraform init")]
+    #[error(".terraform/modules/modules.json can't be read")]
     Index(#[source] serde_json::Error),
     /// The root module has a directory where modules from elsewhere go.
-    #[error("it has a directory airlock-modules, where modules from elsewhere go: rename it")]
+    #[error("it has a directory airlock-modules, where modules from elsewhere go")]
     Taken,
     /// A call that can't be rewritten as it stands.
     #[error("{0}")]
     Odd(String),
+}
+
+impl ModuleProblem {
+    /// What to do in the root module, if something there helps.
+    pub fn advice(&self) -> Option<&'static str> {
+        match self {
+            Self::NotFetched { .. } | Self::Stale { .. } => Some("run terraform init, or terraform get, there"),
+            Self::Ambiguous { .. } => Some("run terraform get -update there"),
+            Self::Index(_) => Some("remove .terraform and run terraform init there"),
+            Self::Taken => Some("give the directory another name"),
+            Self::Missing { .. } | Self::Escapes { .. } | Self::Deep { .. } | Self::Odd(_) => None,
+        }
+    }
 }

@@ -10,7 +10,7 @@ use policy::configuration::{ConfigFile, ModuleCall, inside, module_calls, with_m
 
 use super::installed::{self, Record};
 use super::package::{Origin, Package};
-use super::source::{is_allowed, is_local, is_same};
+use super::source::{is_allowed, is_local, is_same, without_credentials};
 use super::{DIRECTORY, Rewritten, join, problem};
 use crate::error::{ModuleProblem, PackError};
 use crate::read::Still;
@@ -131,36 +131,37 @@ impl Walk<'_> {
         known.unwrap_or_else(|| self.add(address, directory, Origin::Local, String::new()))
     }
 
+    /// The module that a call of anything but a path means.
     fn fetched(&mut self, address: &str, caller: &Place, call: &ModuleCall, asked: &str) -> Result<Place, PackError> {
-        let refuse = |problem: ModuleProblem| PackError::Module { path: self.root.to_owned(), source: problem };
-        let (address, asked) = (address.to_owned(), asked.to_owned());
-        let Some(record) = self.installed.get(&address).cloned() else {
-            return Err(refuse(ModuleProblem::NotFetched { address, asked }));
-        };
-        let version = record.version.as_deref().unwrap_or_default();
-        let wanted = call.version.as_deref().filter(|wanted| !is_allowed(wanted, version));
-        if wanted.is_some() || !is_same(&asked, &record.source) {
-            let asked = wanted.map_or_else(|| asked.clone(), |wanted| format!("{asked} {wanted}"));
-            let fetched = format!("{} {version}", record.source).trim_end().to_owned();
-            return Err(refuse(ModuleProblem::Stale { address, asked, fetched }));
-        }
+        let record = self.record(address, call, asked).map_err(|source| problem(self.root, source))?;
         let origin = Origin::Fetched { source: record.source.clone(), version: record.version.clone() };
+        let (base, inside) = record.package(self.root);
         let key = (caller.clone(), call.name.clone());
         if let Some((first, place)) = self.fetched.get(&key) {
-            return if self.packages[place.package].origin == origin {
-                Ok(place.clone())
-            } else {
-                Err(refuse(ModuleProblem::Ambiguous { first: first.clone(), second: address }))
-            };
-        }
-        let (base, inside) = record.package(self.root);
-        if !base.exists() {
-            return Err(refuse(ModuleProblem::NotFetched { address, asked }));
+            let (first, second) = (first.clone(), address.to_owned());
+            let is_same = self.packages[place.package].origin == origin;
+            let differs = || problem(self.root, ModuleProblem::Ambiguous { first, second });
+            return is_same.then(|| place.clone()).ok_or_else(differs);
         }
         let base = base.canonicalize().map_err(PackError::read(&base))?;
-        let place = self.add(&address, base, origin, inside);
-        self.fetched.insert(key, (address, place.clone()));
+        let place = self.add(address, base, origin, inside);
+        self.fetched.insert(key, (address.to_owned(), place.clone()));
         Ok(place)
+    }
+
+    /// What was fetched for a call, if it is what the call asks for.
+    fn record(&self, address: &str, call: &ModuleCall, asked: &str) -> Result<Record, ModuleProblem> {
+        let (address, told) = (address.to_owned(), without_credentials(asked));
+        let there = self.installed.get(&address).filter(|record| record.package(self.root).0.is_dir());
+        let Some(record) = there else { return Err(ModuleProblem::NotFetched { address, asked: told }) };
+        let version = record.version.as_deref().unwrap_or_default();
+        let wanted = call.version.as_deref().filter(|wanted| !is_allowed(wanted, version));
+        if wanted.is_none() && is_same(asked, &record.source) {
+            return Ok(record.clone());
+        }
+        let asked = format!("{told} {}", wanted.unwrap_or_default()).trim_end().to_owned();
+        let fetched = format!("{} {version}", without_credentials(&record.source)).trim_end().to_owned();
+        Err(ModuleProblem::Stale { address, asked, fetched })
     }
 
     fn add(&mut self, address: &str, base: PathBuf, origin: Origin, inside: String) -> Place {

@@ -10,7 +10,7 @@ use signing::Signer;
 use super::ci::{self, CiBuild};
 use super::named::NamedBuild;
 use super::sources::{self, CheckedOut};
-use super::{number, pack};
+use super::{number, pack, providers};
 use crate::config::{Environment, Project};
 use crate::context::Context;
 use crate::exit::{Failure, OrFail as _};
@@ -82,8 +82,12 @@ fn assemble(
     let paths = pack::paths(project);
     let progress = Progress::bytes(&context.out, "hashing", move || pack::expected_bytes(paths));
     let advance = |bytes| progress.advance(bytes);
-    let artifacts = pack::artifacts(project, &advance)?;
+    let (mut artifacts, bundles) = pack::artifacts(project, &advance)?;
     let evidence = pack::evidence(project, &advance)?;
+    drop(progress);
+    bundles.iter().try_for_each(|bundle| bundle.tell(context))?;
+    artifacts.extend(providers::pack(context, &bundles)?);
+    artifacts.sort_by(|a, b| a.name.cmp(&b.name));
     let epoch = project.config.epoch;
     let build = match ci {
         Some(CiBuild { number, id, url, builder }) => manifest::Build { epoch, number, id, url, builder },

@@ -11,19 +11,29 @@ use manifest_schema::manifest::{Artifact, BlobRef, BuildManifest, Content, Evide
 use manifest_schema::names::ArtifactName;
 use store::StoreError;
 
-use crate::config::{ArtifactConfig, PackKind, Project, StepConfig, VariableConfig};
+use super::bundle::Bundle;
+use super::providers;
+use crate::config::{ArtifactConfig, BundleSettings, PackKind, Project, StepConfig, VariableConfig};
 use crate::exit::Failure;
 
-/// Packs everything under `[artifacts]`, in the order of the names.
+/// Packs everything under `[artifacts]`, in the order of the names; and what there is to say of each Terraform bundle.
 ///
 /// # Errors
 /// When one can't be packed.
-pub(crate) fn artifacts(project: &Project, progress: Progress<'_>) -> Result<Vec<Artifact>, Failure> {
-    let packed = project.config.artifacts.iter().map(|(name, config)| {
-        let packed = pack(name, &config.kind, &project.resolve(&config.path), progress);
-        packed.map(|packed| packed.artifact).map_err(|error| explain(error, project, &place(name)))
-    });
-    packed.collect()
+pub(crate) fn artifacts(project: &Project, progress: Progress<'_>) -> Result<(Vec<Artifact>, Vec<Bundle>), Failure> {
+    let (mut all, mut bundles) = (Vec::new(), Vec::new());
+    for (name, config) in &project.config.artifacts {
+        let path = project.resolve(&config.path);
+        let packed = pack(name, &config.kind, &path, progress);
+        let packed = packed.map_err(|error| explain(error, project, &place(name)))?;
+        if let PackKind::Terraform(settings) = &config.kind {
+            let mirror = settings.mirror.as_ref().map(|mirror| project.resolve(mirror));
+            let settings = BundleSettings { mirror, ..settings.clone() };
+            bundles.extend(Bundle::of(&packed, path, settings));
+        }
+        all.push(packed.artifact);
+    }
+    Ok((all, bundles))
 }
 
 /// Where everything is that is hashed.
@@ -40,9 +50,9 @@ pub(crate) fn expected_bytes(paths: Vec<PathBuf>) -> Option<u64> {
     while let Some(path) = open.pop() {
         let metadata = fs::symlink_metadata(&path).ok()?;
         if metadata.is_dir() {
-            for entry in fs::read_dir(&path).ok()? {
-                open.push(entry.ok()?.path());
-            }
+            let entries = fs::read_dir(&path).ok()?.collect::<Result<Vec<_>, _>>().ok()?;
+            // What Terraform installed is no part of a bundle.
+            open.extend(entries.iter().map(fs::DirEntry::path).filter(|path| !path.ends_with(".terraform")));
         } else if metadata.is_file() {
             total += metadata.len();
         }
@@ -100,7 +110,7 @@ pub(crate) fn pack(
         PackKind::File(media_type) => artifacts::pack_file(name, path, media_type.as_deref(), progress),
         PackKind::Directory => artifacts::pack_directory(name, path, progress),
         PackKind::Image => artifacts::pack_image(name, path, progress),
-        PackKind::Terraform => artifacts::pack_terraform(name, path, progress),
+        PackKind::Terraform(_) => artifacts::pack_terraform(name, path, progress),
     }
 }
 
@@ -109,10 +119,18 @@ fn place(name: &ArtifactName) -> String {
 }
 
 fn explain(error: PackError, project: &Project, place: &str) -> Failure {
-    let vanished = matches!(&error, PackError::Read { source, .. } if source.kind() == ErrorKind::NotFound);
+    let hint = if let PackError::Module { source, .. } = &error {
+        source.advice().map(str::to_owned)
+    } else if matches!(&error, PackError::Read { source, .. } if source.kind() == ErrorKind::NotFound) {
+        Some(format!("build it first, or correct `path` of {place} in {}", project.path.display()))
+    } else {
+        None
+    };
     let failure = Failure::from(error);
-    let file = project.path.display();
-    if vanished { failure.hint(format!("build it first, or correct `path` of {place} in {file}")) } else { failure }
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
 }
 
 /// Where to read each of the `missing` blobs of a manifest. Nothing is hashed here, except a Terraform bundle, which
@@ -128,6 +146,11 @@ pub(crate) fn origins(
     let wanted = |digest: &Digest| missing.iter().any(|blob| blob.digest == *digest);
     let mut origins = BTreeMap::new();
     for artifact in manifest.artifacts.iter().filter(|artifact| artifact.blobs().iter().any(|b| wanted(&b.digest))) {
+        if let Content::Provider(provider) = &artifact.content {
+            let path = providers::located(project, provider, artifact.size);
+            origins.insert(artifact.digest, Origin::File(path.ok_or_else(|| unknown(project, &artifact.name))?));
+            continue;
+        }
         let config = project.config.artifacts.get(&artifact.name).ok_or_else(|| unknown(project, &artifact.name))?;
         let path = project.resolve(&config.path);
         match (&artifact.content, &config.kind) {
@@ -142,7 +165,7 @@ pub(crate) fn origins(
                 let located = artifacts::locate_image(&path, blobs);
                 origins.extend(located.map_err(|error| explain(error, project, &place(&artifact.name)))?);
             }
-            (Content::Terraform { .. }, PackKind::Terraform) => {
+            (Content::Terraform { .. }, PackKind::Terraform(_)) => {
                 origins.insert(artifact.digest, bundle(project, artifact, config)?);
             }
             (

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use manifest_schema::manifest::Platform;
 use manifest_schema::names::{ArtifactName, EnvironmentName, ProjectName, ServiceName};
 use serde::Deserialize;
 use store::{BucketRules, Location};
@@ -55,8 +56,20 @@ pub(crate) enum PackKind {
     /// An OCI image layout, an archive of one, or what `docker save` writes.
     Image,
     /// A Terraform root module.
-    Terraform,
+    Terraform(BundleSettings),
 }
+
+/// Which providers go along with a Terraform bundle.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct BundleSettings {
+    /// What they have to run on.
+    pub(crate) platforms: Vec<Platform>,
+    /// Where they come from, and nowhere else.
+    pub(crate) mirror: Option<PathBuf>,
+}
+
+/// What workers run on, if airlock.toml doesn't say.
+const PLATFORM: &str = "linux_amd64";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -64,6 +77,8 @@ struct ArtifactFields {
     kind: KindWord,
     path: PathBuf,
     media_type: Option<String>,
+    platforms: Option<Vec<String>>,
+    provider_mirror: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -76,16 +91,25 @@ enum KindWord {
 }
 
 impl TryFrom<ArtifactFields> for ArtifactConfig {
-    type Error = &'static str;
+    type Error = String;
 
-    fn try_from(ArtifactFields { kind, path, media_type }: ArtifactFields) -> Result<Self, Self::Error> {
+    fn try_from(fields: ArtifactFields) -> Result<Self, Self::Error> {
+        let ArtifactFields { kind, path, media_type, platforms, provider_mirror } = fields;
+        if !matches!(kind, KindWord::Terraform) && (platforms.is_some() || provider_mirror.is_some()) {
+            return Err("platforms and provider-mirror are for artifacts of kind \"terraform\"".to_owned());
+        }
         let kind = match (kind, media_type) {
             (KindWord::File, media_type) => PackKind::File(media_type),
             (KindWord::Directory, None) => PackKind::Directory,
             (KindWord::Image, None) => PackKind::Image,
-            (KindWord::Terraform, None) => PackKind::Terraform,
+            (KindWord::Terraform, None) => {
+                let platforms = platforms.unwrap_or_else(|| vec![PLATFORM.to_owned()]);
+                let platforms = platforms.into_iter().map(Platform::new).collect::<Result<_, _>>();
+                let platforms = platforms.map_err(|error| error.to_string())?;
+                PackKind::Terraform(BundleSettings { platforms, mirror: provider_mirror })
+            }
             (KindWord::Directory | KindWord::Image | KindWord::Terraform, Some(_)) => {
-                return Err("media-type is for artifacts of kind \"file\"; the others have their own");
+                return Err("media-type is for artifacts of kind \"file\"; the others have their own".to_owned());
             }
         };
         Ok(Self { kind, path })
@@ -234,6 +258,12 @@ mod tests {
             ("project = \"a\"\nprojct = 1", 2, "unknown field `projct`"),
             ("project = \"a\"\n[artifacts.x]\nkind = \"tar\"\npath = \"p\"", 3, "unknown variant `tar`"),
             ("project = \"a\"\n[artifacts.x]\nkind = \"image\"\npath = \"p\"\nmedia-type = \"a/b\"", 2, "media-type"),
+            ("project = \"a\"\n[artifacts.x]\nkind = \"file\"\npath = \"p\"\nplatforms = []", 2, "platforms and"),
+            (
+                "project = \"a\"\n[artifacts.x]\nkind = \"terraform\"\npath = \"p\"\nplatforms = [\"l\"]",
+                2,
+                "linux_amd64",
+            ),
             ("project = \"a\"\n[[deploy]]\nvariables = {}", 2, "a step is terraform"),
             ("project = \"a\"\n[[deploy]]\nterraform = \"t\"\nvariables = { x = 1 }", 4, "expected a text"),
             ("project = \"a\"\nproject = \"b\"", 2, "duplicate key"),

@@ -5,14 +5,14 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use artifacts::{PackError, Progress as Advance};
-use manifest_schema::manifest::{Artifact, BuildManifest, Content, Evidence};
+use manifest_schema::manifest::{Artifact, BuildManifest, Content, Evidence, Provider};
 use manifest_schema::names::ArtifactName;
 use manifest_schema::{Code, Reason};
 use serde::Serialize;
 
 use super::bounded;
-use crate::build::pack;
-use crate::config::{self, FILE_NAME, PackKind, Project};
+use crate::build::{pack, providers};
+use crate::config::{self, BundleSettings, FILE_NAME, PackKind, Project};
 use crate::context::Context;
 use crate::exit::{Failure, OrFail as _};
 use crate::progress::Progress;
@@ -111,6 +111,9 @@ struct Place<'a> {
 impl Place<'_> {
     fn artifact(&self, artifact: &Artifact, advance: Advance<'_>) -> Result<Compared, Failure> {
         let name = &artifact.name;
+        if let (Content::Provider(provider), Some(project)) = (&artifact.content, self.project) {
+            return provider_found(artifact, provider, project, advance);
+        }
         let (kind, path) = match self.project.map(|project| project.config.artifacts.get(name)) {
             None => (kind_of(artifact), self.directory.join(name.as_str())),
             Some(Some(config)) => (config.kind.clone(), self.directory.join(&config.path)),
@@ -145,11 +148,30 @@ impl Place<'_> {
     }
 }
 
+/// A provider is in a mirror, or where it was fetched or packed to; airlock.toml doesn't name it.
+fn provider_found(
+    artifact: &Artifact,
+    provider: &Provider,
+    project: &Project,
+    advance: Advance<'_>,
+) -> Result<Compared, Failure> {
+    let name = artifact.name.clone();
+    let Some(path) = providers::located(project, provider, artifact.size) else {
+        return Ok(Compared { name, path: PathBuf::from(provider.packed_path()), found: Found::Missing });
+    };
+    let found = match artifacts::pack_file(name.clone(), &path, None, advance) {
+        Ok(packed) if packed.artifact.digest == artifact.digest => Found::Same,
+        Ok(_) => Found::Different(Differences::default()),
+        Err(error) => not_packed(error, &path)?,
+    };
+    Ok(Compared { name, path, found })
+}
+
 fn kind_of(artifact: &Artifact) -> PackKind {
     match &artifact.content {
         Content::File | Content::Provider(_) => PackKind::File(None),
         Content::Directory { .. } => PackKind::Directory,
-        Content::Terraform { .. } => PackKind::Terraform,
+        Content::Terraform { .. } => PackKind::Terraform(BundleSettings::default()),
         Content::Image(_) => PackKind::Image,
     }
 }

@@ -3,7 +3,7 @@
 use super::{Problem, Rule};
 
 /// The one dot-entry that belongs in a bundle, at its root.
-pub(super) const LOCK: &str = ".terraform.lock.hcl";
+pub const LOCK: &str = ".terraform.lock.hcl";
 
 /// How a file is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,6 +7,7 @@
 
 mod calls;
 mod files;
+mod lock;
 mod modules;
 mod providers;
 mod read;
@@ -17,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 pub use files::inside;
+pub use lock::{LOCK_FILE, LockedProvider, locked_providers};
 pub use modules::{ModuleCall, module_calls, with_module_sources};
 
 use calls::Calls;
@@ -61,8 +63,10 @@ pub enum Rule {
     FilePath,
     /// A call of `nonsensitive`, which lets what is sensitive leave in addresses, attribute paths and messages.
     Nonsensitive,
-    /// A provider that the trust policy doesn't allow, or that isn't locked.
+    /// A provider that the trust policy doesn't allow.
     Provider,
+    /// A provider in use, and no lock file.
+    Unlocked,
 }
 
 impl Rule {
@@ -83,6 +87,7 @@ impl Rule {
             Self::FilePath => "configuration.file-path",
             Self::Nonsensitive => "configuration.nonsensitive",
             Self::Provider => "configuration.provider",
+            Self::Unlocked => "configuration.unlocked",
         }
     }
 }
@@ -119,7 +124,8 @@ impl fmt::Display for Problem {
 ///
 /// `files` must be all of the bundle: a template that isn't among them can't be judged. `allowed_providers` are full
 /// source addresses such as `registry.terraform.io/hashicorp/aws`; `terraform.io/builtin/terraform` needs no mention.
-pub fn check(files: &[ConfigFile<'_>], allowed_providers: &[String]) -> Vec<Problem> {
+/// Where nobody knows which are allowed, it is `None`, and any is taken that is locked.
+pub fn check(files: &[ConfigFile<'_>], allowed_providers: Option<&[String]>) -> Vec<Problem> {
     let mut problems: Vec<Problem> = files.iter().filter_map(|file| files::problem(file.path)).collect();
     let mut providers = Providers::new(allowed_providers);
     let mut templates = BTreeMap::new();

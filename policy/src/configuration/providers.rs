@@ -18,7 +18,8 @@ struct Use {
 
 /// What was seen of providers in all files.
 pub(super) struct Providers {
-    allowed: BTreeSet<String>,
+    /// `None` where nobody knows.
+    allowed: Option<BTreeSet<String>>,
     locked: bool,
     /// Module directory and name → source, `None` if it isn't literal.
     required: BTreeMap<(String, String), (Option<String>, Use)>,
@@ -27,8 +28,8 @@ pub(super) struct Providers {
 }
 
 impl Providers {
-    pub(super) fn new(allowed: &[String]) -> Self {
-        let allowed = allowed.iter().map(|address| address.to_lowercase()).collect();
+    pub(super) fn new(allowed: Option<&[String]>) -> Self {
+        let allowed = allowed.map(|allowed| allowed.iter().map(|address| address.to_lowercase()).collect());
         Self { allowed, locked: false, required: BTreeMap::new(), used: Vec::new(), locks: Vec::new() }
     }
 
@@ -71,19 +72,19 @@ impl Providers {
         let mut problems = Vec::new();
         let mut reported = BTreeSet::new();
         for (source, used) in locked.chain(required).chain(inferred) {
-            let Some(message) = self.judge(source.as_deref(), &used.name) else { continue };
+            let Some((rule, message)) = self.judge(source.as_deref(), &used.name) else { continue };
             // One line for each file: a module may use a type a hundred times.
             if reported.insert((used.file.clone(), message.clone())) {
                 let (file, line) = (used.file.clone(), Some(used.line));
-                problems.push(Problem { file, line, rule: Rule::Provider, message });
+                problems.push(Problem { file, line, rule, message });
             }
         }
         problems
     }
 
-    fn judge(&self, source: Option<&str>, name: &str) -> Option<String> {
+    fn judge(&self, source: Option<&str>, name: &str) -> Option<(Rule, String)> {
         let Some(source) = source else {
-            return Some(format!("provider {name}: its source must be a literal address"));
+            return Some((Rule::Provider, format!("provider {name}: its source must be a literal address")));
         };
         let source = source.to_lowercase();
         // The default registry is another in OpenTofu; the lock file, judged as well, says which one it is.
@@ -97,10 +98,14 @@ impl Providers {
         };
         if candidates.iter().any(|address| address == BUILTIN) {
             None
-        } else if !candidates.iter().any(|address| self.allowed.contains(address)) {
-            Some(format!("provider {source} isn't allowed by the trust policy"))
+        } else if self
+            .allowed
+            .as_ref()
+            .is_some_and(|allowed| !candidates.iter().any(|address| allowed.contains(address)))
+        {
+            Some((Rule::Provider, format!("provider {source} isn't allowed by the trust policy")))
         } else if !self.locked {
-            Some(format!("provider {source} isn't locked: the bundle needs {LOCK}"))
+            Some((Rule::Unlocked, format!("provider {source} isn't locked: the bundle needs {LOCK}")))
         } else {
             None
         }

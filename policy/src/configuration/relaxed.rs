@@ -22,7 +22,8 @@ impl Rule {
             | Self::Backend
             | Self::ModuleSource
             | Self::FilePath
-            | Self::Provider => None,
+            | Self::Provider
+            | Self::Unlocked => None,
         }
     }
 }

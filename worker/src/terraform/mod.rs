@@ -18,6 +18,7 @@ use serde_json::json;
 pub(crate) use saved::SavedPlan;
 
 use self::saved::Blank;
+use crate::fetch;
 use crate::session::Session;
 use crate::stop::Stop;
 use crate::work::{WorkDir, private_directory, private_file};
@@ -116,20 +117,17 @@ fn write_backend(session: &Session, root: &Path) -> io::Result<()> {
     private_file(&root.join(BACKEND_FILE))?.write_all(&manifest_schema::json::to_bytes(&block))
 }
 
-/// The CLI configuration: a mirror and nothing else, so that nothing is ever downloaded.
+/// The CLI configuration: the providers that the build brings, then those that the worker's owner keeps, and no other
+/// source, so that nothing is ever downloaded. Whichever it is, Terraform takes only what the lock file names.
 fn write_settings(session: &Session, work: &WorkDir) -> io::Result<PathBuf> {
-    let empty = work.join("no-providers");
-    let mirror = match &session.config().provider_mirror {
-        Some(mirror) => mirror.clone(),
-        None => {
-            private_directory(&empty)?;
-            empty
-        }
-    };
     let path = work.join("terraform.rc");
-    // A JSON string is a string of Terraform's configuration language, but for its template marks.
-    let mirror = json!(mirror).to_string().replace("${", "$${").replace("%{", "%%{");
-    let text = format!("provider_installation {{\n  filesystem_mirror {{\n    path = {mirror}\n  }}\n}}\n");
+    let mirrors = [Some(work.join(fetch::MIRROR)), session.config().provider_mirror.clone()];
+    let mirrors = mirrors.into_iter().flatten().map(|mirror| {
+        // A JSON string is a string of Terraform's configuration language, but for its template marks.
+        let mirror = json!(mirror).to_string().replace("${", "$${").replace("%{", "%%{");
+        format!("  filesystem_mirror {{\n    path = {mirror}\n  }}\n")
+    });
+    let text = format!("provider_installation {{\n{}}}\n", mirrors.collect::<String>());
     private_file(&path)?.write_all(text.as_bytes())?;
     Ok(path)
 }

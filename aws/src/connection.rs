@@ -6,9 +6,12 @@ use aws_config::retry::RetryConfig;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_smithy_http_client::{Builder, tls};
 
+use crate::error::{AwsError, Call};
 use crate::github::GitHubSessions;
 use crate::settings::{Role, Settings, Tag, WebIdentity};
 
@@ -59,15 +62,24 @@ impl Connection {
         if let Some(endpoint) = &settings.endpoint {
             loader = loader.endpoint_url(endpoint);
         }
-        let config = prepare(loader).load().await;
-        let Some(role) = &settings.role else { return Self { config, role: None } };
+        let found = Self { config: prepare(loader).load().await, role: None };
+        match &settings.role {
+            Some(role) => found.take_on(role, tags).await,
+            None => found,
+        }
+    }
+
+    /// The same way to AWS as sessions of a role, which is taken on with what this one signs with.
+    pub async fn take_on(&self, role: &Role, tags: &[Tag]) -> Self {
+        let config = &self.config;
         let credentials = match role.web_identity {
-            None => SharedCredentialsProvider::new(assume(role, tags, &config).await),
+            None => SharedCredentialsProvider::new(assume(role, tags, config).await),
             Some(WebIdentity::GitHub) => {
-                SharedCredentialsProvider::new(GitHubSessions::new(&role.arn, session_name(role), &config))
+                SharedCredentialsProvider::new(GitHubSessions::new(&role.arn, session_name(role), config))
             }
         };
-        Self { config: config.into_builder().credentials_provider(credentials).build(), role: Some(role.clone()) }
+        let config = config.to_builder().credentials_provider(credentials).build();
+        Self { config, role: Some(role.clone()) }
     }
 
     /// What the clients of all services are made from.
@@ -78,6 +90,24 @@ impl Connection {
     /// The region, if anything names one.
     pub fn region(&self) -> Option<&str> {
         self.config.region().map(Region::as_ref)
+    }
+
+    /// The address of every service, if it isn't AWS's own.
+    pub fn endpoint(&self) -> Option<&str> {
+        self.config.endpoint_url()
+    }
+
+    /// Credentials as they are now: of a role, a new session. `call` is what they are for, in errors.
+    ///
+    /// # Errors
+    /// When nothing names a region, there are no credentials, or a role can't be taken on.
+    pub async fn credentials(&self, call: impl Fn() -> Call) -> Result<Credentials, AwsError> {
+        if self.region().is_none() {
+            return Err(AwsError::no_region(call()));
+        }
+        let none = || CredentialsError::not_loaded("no credentials are configured");
+        let provider = self.config.credentials_provider().ok_or_else(|| AwsError::no_session(call(), &none()))?;
+        provider.provide_credentials().await.map_err(|error| AwsError::no_session(call(), &error))
     }
 
     /// The role that is taken on, if the settings name one.

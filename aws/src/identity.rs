@@ -4,8 +4,6 @@ use std::time::SystemTime;
 
 use aws_credential_types::Credentials;
 use aws_credential_types::credential_feature::AwsCredentialFeature;
-use aws_credential_types::provider::ProvideCredentials as _;
-use aws_credential_types::provider::error::CredentialsError;
 
 use crate::connection::Connection;
 use crate::error::{AwsError, Call};
@@ -32,15 +30,7 @@ impl Connection {
     /// When nothing names a region, there are no credentials, they aren't good, or STS can't be asked.
     pub async fn identity(&self) -> Result<Identity, AwsError> {
         let call = || Call { action: "sts:GetCallerIdentity", resource: "*".to_owned() };
-        if self.region().is_none() {
-            return Err(AwsError::no_region(call()));
-        }
-        let credentials = match self.config().credentials_provider() {
-            Some(provider) => {
-                provider.provide_credentials().await.map_err(|error| AwsError::no_session(call(), &error))?
-            }
-            None => return Err(AwsError::no_session(call(), &none())),
-        };
+        let credentials = self.credentials(call).await?;
         let (source, expires) = (source(&credentials), credentials.expiry());
         // Asked with exactly the credentials that are described.
         let config = aws_sdk_sts::config::Builder::from(self.config()).credentials_provider(credentials).build();
@@ -51,10 +41,6 @@ impl Connection {
             _ => Err(AwsError::incomplete(call(), "the answer names no account, ARN or user id")),
         }
     }
-}
-
-fn none() -> CredentialsError {
-    CredentialsError::not_loaded("no credentials are configured")
 }
 
 /// What the SDK notes about where it found credentials: the last note is about those that are used.

@@ -15,6 +15,7 @@ mod pause;
 mod settings;
 pub mod task;
 
+pub use aws_credential_types::Credentials;
 pub use connection::Connection;
 pub use error::{AwsError, Call, ErrorKind};
 pub use identity::Identity;

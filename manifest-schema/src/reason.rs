@@ -191,6 +191,9 @@ codes! {
     TerraformMissing = "terraform.missing":
         "The worker has no Terraform (or OpenTofu) to run."
         => "Install it where the worker runs, or name it with AIRLOCK_TERRAFORM.",
+    TerraformRole = "terraform.role":
+        "The role that Terraform acts as can't be taken on."
+        => "Let the worker's own role assume it, with session tags, and the role trust no other: \"Who Terraform is in AWS\" in docs/operations.md has both policies.",
     TerraformFailed = "terraform.failed":
         "Terraform ended with an error."
         => "Read its messages in the job's events; after an apply, plan again to see what is left to do.",

@@ -4,6 +4,7 @@
 //! Paths in a file are relative to the directory that holds it, so that a local set-up can be moved as a whole.
 
 mod ecs;
+mod terraform;
 
 use std::fs;
 use std::io;
@@ -18,6 +19,7 @@ use crate::Sides;
 use crate::place::StatedPlace;
 
 pub use ecs::{EcsConfig, TaskDefinition};
+pub use terraform::RoleArn;
 
 /// What the gateway knows of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,6 +101,9 @@ pub struct WorkerConfig {
     /// over it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub terraform: Option<PathBuf>,
+    /// The role of this account that Terraform acts as in AWS; without one it has no credentials there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terraform_role: Option<RoleArn>,
     /// A job may take this long, in seconds.
     pub deadline_seconds: u64,
     /// How long a worker that is told to end (SIGTERM) has, in seconds: no longer than the task definition's

@@ -6,7 +6,7 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use aws_double::{Double, Function, PRODUCTION, REGION, Role, USER};
+use aws_double::{Double, Function, Keys, PRODUCTION, REGION, Role, USER};
 use manifest_schema::Document as _;
 use manifest_schema::gateway::StatusResponse;
 use manifest_schema::job::TaskId;
@@ -54,7 +54,8 @@ impl Cloud {
             policy["environments"]["production"]["region"] = REGION.into();
         });
         let cloud = Self { scratch, double };
-        cloud.set_up_production();
+        cloud.push_image();
+        cloud.reconfigure(&[], |_, _| {});
         cloud.scratch.write("root.pub", fs::read(cloud.path(".airlock/keys/root.pub.pem")).unwrap());
         let file = cloud.path("airlock.toml");
         let text = fs::read_to_string(&file).unwrap();
@@ -70,21 +71,23 @@ impl Cloud {
         cloud
     }
 
-    fn set_up_production(&self) {
+    /// Gives production workers whose roles may do what these policies say, and whose configuration is what `change`,
+    /// which gets each worker's name, makes of it.
+    pub fn reconfigure(&self, policies: &[Value], change: impl Fn(&str, &mut Value)) {
         let account = self.double.account(PRODUCTION);
         let cluster = account.cluster("airlock");
-        let task_role =
-            |name: &str| account.role(Role::new(name, &json!({"Service": "ecs-tasks.amazonaws.com"}), Vec::new()));
+        let trusted = json!({"Service": "ecs-tasks.amazonaws.com"});
         let definitions = ["planner", "deployer"].map(|name| {
-            let role = task_role(name);
-            (account.task_definition(&self.task_definition(name, &role)), role)
+            let role = account.role(Role::new(name, &trusted, policies.to_vec()));
+            let mut config = self.worker_config(name);
+            change(name, &mut config);
+            (account.task_definition(&task_definition(name, &role, &config)), role)
         });
-        self.push_image();
         let [(planner, planner_role), (deployer, deployer_role)] = &definitions;
         let role = account.role(Role::new(
             "gateway",
             &json!({"Service": "lambda.amazonaws.com"}),
-            vec![statements(json!([
+            vec![statements(&json!([
                 {"Effect": "Allow", "Action": "ecs:RunTask", "Resource": [planner, deployer]},
                 {"Effect": "Allow", "Action": ["ecs:DescribeTasks", "ecs:StopTask"], "Resource": "*"},
                 {"Effect": "Allow", "Action": "iam:PassRole", "Resource": [planner_role, deployer_role],
@@ -111,7 +114,7 @@ impl Cloud {
             environment: vec![environment],
             timeout: Duration::from_secs(15),
             policy: Some(statements(
-                json!({"Effect": "Allow", "Principal": caller, "Action": "lambda:InvokeFunction", "Resource": "*"}),
+                &json!({"Effect": "Allow", "Principal": caller, "Action": "lambda:InvokeFunction", "Resource": "*"}),
             )),
             ..Function::new(&format!("airlock-{name}"), name, role, program)
         });
@@ -126,7 +129,7 @@ impl Cloud {
         self.add_function("get-deploy-job-status", &role, program, ("ANSWER".to_owned(), answer));
     }
 
-    fn task_definition(&self, name: &str, role: &str) -> Value {
+    fn worker_config(&self, name: &str) -> Value {
         let mut config = self.read(&self.production(&format!("config/{name}.json")));
         let below = |inside: &str| -> Value { self.production(inside).display().to_string().into() };
         config["artifacts"] = self.artifacts("").display().to_string().into();
@@ -139,14 +142,21 @@ impl Cloud {
         config["aws"] = json!({"region": REGION, "endpoint": self.double.url()});
         config["terraform"] = programs::terraform().display().to_string().into();
         config["stopTimeoutSeconds"] = 30.into();
-        json!({
-            "family": format!("airlock-{name}"), "networkMode": "awsvpc", "requiresCompatibilities": ["FARGATE"],
-            "cpu": "256", "memory": "512", "taskRoleArn": role,
-            "containerDefinitions": [{
-                "name": "worker", "image": IMAGE, "stopTimeout": 40,
-                "entryPoint": [WORKER, "--task", config.to_string(), "--"],
-            }],
-        })
+        config
+    }
+
+    /// Calls AWS as somebody else from now on.
+    pub fn become_user(&mut self, keys: &Keys) {
+        for (name, value) in self.double.environment_of(keys) {
+            self.scratch.set(name, value);
+        }
+    }
+
+    /// Calls AWS as CI again.
+    pub fn become_ci(&mut self) {
+        for (name, value) in self.double.environment() {
+            self.scratch.set(name, value);
+        }
     }
 
     /// Has the worker's image, as after the set-up.
@@ -198,6 +208,23 @@ impl Default for Cloud {
     }
 }
 
-fn statements(statements: Value) -> Value {
+fn task_definition(name: &str, role: &str, config: &Value) -> Value {
+    json!({
+        "family": format!("airlock-{name}"), "networkMode": "awsvpc", "requiresCompatibilities": ["FARGATE"],
+        "cpu": "256", "memory": "512", "taskRoleArn": role,
+        "containerDefinitions": [{
+            "name": "worker", "image": IMAGE, "stopTimeout": 40,
+            "entryPoint": [WORKER, "--task", config.to_string(), "--"],
+        }],
+    })
+}
+
+/// A policy of IAM.
+pub fn statements(statements: &Value) -> Value {
     json!({"Version": "2012-10-17", "Statement": statements})
+}
+
+/// A statement of one that allows these actions.
+pub fn allow(actions: &[&str], resources: impl Into<Value>) -> Value {
+    json!({"Effect": "Allow", "Action": actions, "Resource": resources.into()})
 }

@@ -7,7 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed helper is a failed test")]
 
 mod background;
-mod cloud;
+pub mod cloud;
 mod flow;
 mod invariants;
 mod jobs;

@@ -225,6 +225,7 @@ impl Setup {
             cluster: "../cluster".into(),
             provider_mirror: None,
             terraform: None,
+            terraform_role: None,
             deadline_seconds: DEADLINE,
             stop_timeout_seconds: STOP_TIMEOUT,
         };

@@ -1,6 +1,6 @@
-//! Runs a program that is interrupted when the worker dies.
+//! Runs a program that can't look into the worker, and is interrupted when the worker dies.
 //!
-//! `airlock-leash PARENT PROGRAM ARGUMENTS…` asks the kernel for SIGINT at the death of its parent, makes sure that the
+//! `airlock-leash PARENT PROGRAM ARGUMENTS…` gives up every capability, asks the kernel for SIGINT at the death of its parent, makes sure that the
 //! parent is still PARENT, and becomes PROGRAM. So Terraform, when its worker is killed, saves its state and ends
 //! instead of going on unwatched. The worker can't ask on its child's behalf without unsafe code, and the wish outlives
 //! `execve` (prctl(2), PR_SET_PDEATHSIG). It is a program of its own so that nobody can make the worker run others.
@@ -15,6 +15,9 @@ fn main() -> ExitCode {
     let (Some(parent), Some(program)) = (parent, arguments.next()) else {
         return refuse("usage: airlock-leash PARENT PROGRAM [ARGUMENTS]");
     };
+    if let Err(error) = disarm() {
+        return refuse(&format!("can't give up its capabilities: {error}"));
+    }
     if let Err(error) = hold() {
         return refuse(&format!("can't ask to be told of the worker's death: {error}"));
     }
@@ -24,6 +27,36 @@ fn main() -> ExitCode {
     }
     let error = Command::new(&program).args(arguments).exec();
     refuse(&format!("can't run {}: {error}", program.to_string_lossy()))
+}
+
+/// Gives up all capabilities for good. The worker isn't dumpable, so its memory and its environment, where its credentials
+/// are, can be read only with CAP_SYS_PTRACE (ptrace(2), "Ptrace access mode checking"): as root in a container,
+/// Terraform and its providers would have that.
+#[cfg(target_os = "linux")]
+fn disarm() -> rustix::io::Result<()> {
+    use rustix::thread::{self, CapabilitySet, CapabilitySets};
+    // From here on no program gains any when it is run: neither one with set-user-ID, nor root's (prctl(2),
+    // PR_SET_NO_NEW_PRIVS). It suffices; the bounding set is emptied where that is allowed, and first, as that takes one.
+    thread::set_no_new_privs(true)?;
+    let each = (0..u64::BITS).map(|number| CapabilitySet::from_bits_retain(1 << number));
+    for capability in each.take_while(|one| thread::capability_is_in_bounding_set(*one).is_ok()) {
+        if thread::remove_capability_from_bounding_set(capability).is_err() {
+            break;
+        }
+    }
+    let none = CapabilitySets {
+        effective: CapabilitySet::empty(),
+        permitted: CapabilitySet::empty(),
+        inheritable: CapabilitySet::empty(),
+    };
+    // Ambient ones go with the permitted.
+    if thread::capabilities(None)? == none { Ok(()) } else { thread::set_capabilities(None, none) }
+}
+
+/// Other systems have no capabilities.
+#[cfg(not(target_os = "linux"))]
+fn disarm() -> rustix::io::Result<()> {
+    Ok(())
 }
 
 #[cfg(target_os = "linux")]

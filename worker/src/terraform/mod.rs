@@ -1,6 +1,7 @@
 //! Terraform (or OpenTofu) as a child process: cleared environment, providers from a mirror only, a backend block
-//! that the worker writes, and its JSON stream turned into progress events.
+//! that the worker writes, credentials of a role of its own, and its JSON stream turned into progress events.
 
+mod credentials;
 mod run;
 mod saved;
 mod stream;
@@ -17,6 +18,7 @@ use serde_json::json;
 
 pub(crate) use saved::SavedPlan;
 
+use self::credentials::Access;
 use self::saved::Blank;
 use crate::fetch;
 use crate::session::Session;
@@ -33,6 +35,7 @@ pub(crate) struct Terraform<'a> {
     leash: PathBuf,
     root: PathBuf,
     environment: BTreeMap<&'static str, PathBuf>,
+    aws: Option<Access>,
 }
 
 impl<'a> Terraform<'a> {
@@ -46,11 +49,17 @@ impl<'a> Terraform<'a> {
         let failed = |error: io::Error| Stop::failed(format!("can't prepare the work directory: {error}"));
         let program = find_program(session.config().terraform.as_deref())?;
         let leash = find_leash()?;
+        let aws = match &session.config().terraform_role {
+            Some(role) => Some(Access::open(session, role).await?),
+            None => None,
+        };
         write_backend(session, &root).map_err(failed)?;
         let settings = write_settings(session, work).map_err(failed)?;
         let home = work.join("home");
         private_directory(&home).map_err(failed)?;
         let environment = BTreeMap::from([
+            // Not who the machine is.
+            ("AWS_EC2_METADATA_DISABLED", PathBuf::from("true")),
             ("CHECKPOINT_DISABLE", PathBuf::from("1")),
             ("HOME", home.clone()),
             ("LANG", PathBuf::from("C.UTF-8")),
@@ -60,7 +69,7 @@ impl<'a> Terraform<'a> {
             ("TF_IN_AUTOMATION", PathBuf::from("1")),
             ("TMPDIR", home),
         ]);
-        let terraform = Self { session, program, leash, root, environment };
+        let terraform = Self { session, program, leash, root, environment, aws };
         terraform.expect_allowed(rules).await?;
         terraform.run("init", &["init", "-input=false", "-no-color", "-lockfile=readonly"]).await?;
         Ok(terraform)

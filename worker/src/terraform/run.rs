@@ -12,6 +12,7 @@ use tokio::process::{Child, Command};
 use tokio::time::Instant;
 
 use super::Terraform;
+use super::credentials::Access;
 use super::stream::{Line, read_line};
 use crate::session::Session;
 use crate::stop::{Asked, Stop};
@@ -41,6 +42,7 @@ impl Terraform<'_> {
             .args(arguments)
             .env_clear()
             .envs(&self.environment)
+            .envs(self.aws.iter().flat_map(Access::environment))
             .current_dir(&self.root)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

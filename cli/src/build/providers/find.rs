@@ -1,9 +1,9 @@
 //! Where a provider's archive comes from: a mirror that airlock.toml names, or what is on this machine already, or
 //! Terraform itself.
 
-use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::{env, fs};
 
 use anyhow::Context as _;
 use artifacts::Progress as Advance;
@@ -100,8 +100,11 @@ fn mirror(context: &Context, root: &Path, kept: &Path, platform: &Platform) -> R
     let told = Path::new(&program).display().to_string();
     context.out.say(format!("fetching providers for {platform} with {told} providers mirror"));
     let absolute = std::path::absolute(kept).context("can't tell the current directory")?;
+    // Terraform complains about a directory that isn't there after whatever else is wrong.
+    fs::create_dir_all(&absolute).with_context(|| format!("can't make {}", kept.display()))?;
     let mut command = Command::new(&program);
-    command.arg("providers").arg("mirror").arg(format!("-platform={platform}")).arg(absolute).current_dir(root);
+    command.args(["providers", "mirror", "-no-color"]).arg(format!("-platform={platform}")).arg(&absolute);
+    command.current_dir(root);
     let output = command.output().with_context(|| format!("can't run {told}"));
     let output = output.or_hint("install Terraform, or name a `provider-mirror` in airlock.toml")?;
     if output.status.success() {

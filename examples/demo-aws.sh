@@ -1,7 +1,7 @@
 #!/bin/sh
 # The demo's story with production in an AWS account of its own: stores in S3, the gateway as Lambda functions, workers as
-# ECS tasks, keys in KMS, IAM deciding each call. AWS is played, on this machine, by SeaweedFS and by the double that the
-# tests use, which run the real functions and the real worker.
+# ECS tasks, keys in KMS, Terraform as a role of its own with its state in S3, IAM deciding each call. AWS is played, on
+# this machine, by SeaweedFS and by the double that the tests use, which run the real functions and the real worker.
 # Needs the binaries in $AIRLOCK_BIN, what `make test-tools` installs into $AIRLOCK_TOOLS, curl, git, and terraform or tofu.
 set -eu
 
@@ -32,7 +32,8 @@ mkdir "$scratch/s3" "$scratch/behind"
 pids=$!
 waited=0
 until curl -sf "http://127.0.0.1:$master/dir/assign" >/dev/null &&
-  curl -sf -X POST "http://127.0.0.1:$filer/buckets/artifacts/" >/dev/null; do
+  curl -sf -X POST "http://127.0.0.1:$filer/buckets/artifacts/" >/dev/null &&
+  curl -sf -X POST "http://127.0.0.1:$filer/buckets/states/" >/dev/null; do
   waited=$((waited + 1))
   [ $waited -lt 240 ] || { cat "$scratch/weed.log" >&2; echo "demo: SeaweedFS doesn't answer" >&2; exit 1; }
   sleep 0.5
@@ -54,7 +55,9 @@ stores="\"artifacts\": \"s3://artifacts/airlock\", \"production\": \"s3://produc
 worker() {
   config="{$stores, \"role\": \"$1\", \"key\": \"awskms:///alias/$1\", \"deadlineSeconds\": 600,
     \"aws\": {\"region\": \"$region\", \"endpoint\": \"$address\"}, \"terraform\": \"$(command -v "$AIRLOCK_TERRAFORM")\",
-    \"work\": \"$scratch/behind/work\", \"state\": \"$scratch/behind/state\", \"cluster\": \"$scratch/behind/cluster\"}"
+    \"terraformRole\": \"arn:aws:iam::$prod:role/terraform-$1\",
+    \"state\": \"s3://states/airlock\", \"stateBucket\": {\"path-style\": true},
+    \"work\": \"$scratch/behind/work\", \"cluster\": \"$scratch/behind/cluster\"}"
   cat <<END
 {"family": "airlock-$1", "networkMode": "awsvpc", "requiresCompatibilities": ["FARGATE"], "cpu": "256", "memory": "512",
  "taskRoleArn": "arn:aws:iam::$prod:role/$1",
@@ -84,6 +87,7 @@ policy() {
 }
 allow() { printf '{"Effect": "Allow", "Action": %s, "Resource": %s}' "$1" "$2"; }
 trust() { policy "{\"Effect\": \"Allow\", \"Principal\": {\"Service\": \"$1\"}, \"Action\": \"sts:AssumeRole\"}"; }
+trust_role() { policy "{\"Effect\": \"Allow\", \"Principal\": {\"AWS\": \"arn:aws:iam::$prod:role/$1\"}, \"Action\": [\"sts:AssumeRole\", \"sts:TagSession\"]}"; }
 bucket() { printf '["arn:aws:s3:::%s", "arn:aws:s3:::%s/*"]' "$1" "$1"; }
 read_artifacts=$(allow '["s3:GetObject", "s3:ListBucket"]' "$(bucket artifacts)")
 write_artifacts=$(allow '["s3:PutObject", "s3:ListBucketMultipartUploads", "s3:AbortMultipartUpload"]' "$(bucket artifacts)")
@@ -93,6 +97,9 @@ no_plans='{"Effect": "Deny", "Action": "s3:*", "Resource": "arn:aws:s3:::product
 run_tasks=$(allow '["ecs:RunTask", "ecs:DescribeTasks", "ecs:StopTask"]' '"*"')
 pass_roles="{\"Effect\": \"Allow\", \"Action\": \"iam:PassRole\", \"Resource\": \"arn:aws:iam::$prod:role/*\",
   \"Condition\": {\"StringEquals\": {\"iam:PassedToService\": \"ecs-tasks.amazonaws.com\"}}}"
+read_states=$(allow '["s3:GetObject", "s3:ListBucket"]' "$(bucket states)")
+write_states=$(allow '["s3:PutObject", "s3:DeleteObject"]' "$(bucket states)")
+become_terraform=$(allow '["sts:AssumeRole", "sts:TagSession"]' "\"arn:aws:iam::$prod:role/terraform-*\"")
 sign=$(allow '["kms:GetPublicKey", "kms:Sign"]' '"*"')
 call=$(allow '"lambda:InvokeFunction"' "\"$lambda-*\"")
 production_reads="{\"Effect\": \"Allow\", \"Principal\": {\"AWS\": \"arn:aws:iam::$prod:root\"}, \"Action\": [\"s3:GetObject\", \"s3:ListBucket\"],
@@ -109,10 +116,12 @@ cat >"$scratch/world.json" <<END
      "users": {"security": [$(policy "$(allow '"kms:GetPublicKey"' '"*"')")]},
      "roles": [
        {"name": "gateway", "trust": $(trust lambda.amazonaws.com), "policies": [$(policy "$read_artifacts" "$own_store" "$no_plans" "$run_tasks" "$pass_roles")]},
-       {"name": "planner", "trust": $(trust ecs-tasks.amazonaws.com), "policies": [$(policy "$read_artifacts" "$own_store" "$sign")]},
-       {"name": "deployer", "trust": $(trust ecs-tasks.amazonaws.com), "policies": [$(policy "$read_artifacts" "$own_store" "$sign")]}],
+       {"name": "planner", "trust": $(trust ecs-tasks.amazonaws.com), "policies": [$(policy "$read_artifacts" "$own_store" "$sign" "$become_terraform")]},
+       {"name": "deployer", "trust": $(trust ecs-tasks.amazonaws.com), "policies": [$(policy "$read_artifacts" "$own_store" "$sign" "$become_terraform")]},
+       {"name": "terraform-planner", "trust": $(trust_role planner), "policies": [$(policy "$read_states")]},
+       {"name": "terraform-deployer", "trust": $(trust_role deployer), "policies": [$(policy "$read_states" "$write_states")]}],
      "keys": [{"alias": "planner", "seed": 2}, {"alias": "deployer", "seed": 3}],
-     "buckets": {"production": null},
+     "buckets": {"production": null, "states": null},
      "clusters": ["airlock"],
      "taskDefinitions": [$(worker planner), $(worker deployer)],
      "functions": [$(described launch-deploy-job), $(described get-deploy-job-status), $(described cancel-deploy-job)]}}}

@@ -19,7 +19,7 @@ use crate::Sides;
 use crate::place::StatedPlace;
 
 pub use ecs::{EcsConfig, TaskDefinition};
-pub use terraform::RoleArn;
+pub use terraform::{RoleArn, StateBucket};
 
 /// What the gateway knows of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,8 +90,12 @@ pub struct WorkerConfig {
     pub key: String,
     /// Where bundles are extracted and Terraform runs: private to the worker.
     pub work: PathBuf,
-    /// Where Terraform's state is: a directory with one state per environment and project.
-    pub state: PathBuf,
+    /// Where Terraform's states are, one per environment and project: a directory, or a place in a bucket, which is reached
+    /// as [`Self::terraform_role`].
+    pub state: Location,
+    /// What the owner of the states' bucket asks for.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub state_bucket: StateBucket,
     /// The directory that stands in for the cluster: what would run in each service.
     pub cluster: PathBuf,
     /// A mirror of Terraform providers; without one, only the built-in provider can be used.
@@ -266,7 +270,10 @@ impl WorkerConfig {
         locate(&base, &mut config.artifacts);
         locate(&base, &mut config.production);
         locate(&base, &mut config.key);
-        let own = [&mut config.work, &mut config.state, &mut config.cluster];
+        if let Location::Directory(state) = &mut config.state {
+            *state = inside(&base, state);
+        }
+        let own = [&mut config.work, &mut config.cluster];
         for path in own.into_iter().chain(config.provider_mirror.as_mut()).chain(config.terraform.as_mut()) {
             *path = inside(&base, path);
         }

@@ -19,7 +19,7 @@ use crate::plan::{summarise, summary};
 use crate::record;
 use crate::session::Session;
 use crate::stop::Stop;
-use crate::terraform::{self, SavedPlan, Terraform};
+use crate::terraform::{SavedPlan, StatePlace, Terraform};
 use crate::work::WorkDir;
 
 /// Everything that the steps need, checked.
@@ -164,7 +164,7 @@ async fn take_lease(session: &Session) -> Result<Box<lease::Held>, Stop> {
     let holder = LeaseHolder {
         job: session.job(),
         task: session.task().clone(),
-        state: terraform::state_path(session).display().to_string(),
+        state: StatePlace::of(session).to_string(),
         since: session.ambient().now(),
     };
     let production = &session.sides().production;

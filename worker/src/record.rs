@@ -13,6 +13,7 @@ use store::Creation;
 use crate::apply::Done;
 use crate::session::Session;
 use crate::stop::Stop;
+use crate::terraform;
 
 /// Writes this job's record.
 pub(crate) async fn write(session: &Session, admission: &Admission, done: &Done) -> Result<(), Stop> {
@@ -34,12 +35,13 @@ pub(crate) async fn write(session: &Session, admission: &Admission, done: &Done)
     session.say(Happening::Recorded { sequence: record.sequence, outcome: record.outcome }).await
 }
 
-/// Writes the records that dead jobs left unwritten, before anything else is done: what they had begun may be live. Each
-/// job stays noted in the lease until its record is there.
+/// Removes the state locks that dead jobs left, and writes the records that they left unwritten, before anything else is
+/// done: what they had begun may be live. Each job stays noted in the lease until its record is there.
 pub(crate) async fn write_missing(session: &Session, held: &mut lease::Held) -> Result<(), Stop> {
     let production = &session.sides().production;
     while let Some(job) = held.unrecorded() {
         if let Some(dead) = Journal::open(production, session.ambient(), WriterKind::Worker, job).await? {
+            terraform::lock::remove(session, &dead).await?;
             write_for(session, &dead).await?;
         }
         held.recorded(production, job).await?;

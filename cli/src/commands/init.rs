@@ -13,7 +13,7 @@ use manifest_schema::json::to_bytes;
 use manifest_schema::keys::PublicKey;
 use manifest_schema::names::{EnvironmentName, PersonName, ProjectName};
 use manifest_schema::trust::{PinnedRoots, SignedPolicy};
-use records::config::{GatewayConfig, LauncherConfig, STOP_TIMEOUT, WorkerConfig, WorkerRole};
+use records::config::{GatewayConfig, LauncherConfig, STOP_TIMEOUT, StateBucket, WorkerConfig, WorkerRole};
 use records::place::StatedPlace;
 use signing::Signer;
 use store::{Access, BucketRules, Location, Store};
@@ -221,7 +221,8 @@ impl Setup {
             place: StatedPlace::Fixed(place.clone()),
             key: format!("../../keys/{key}.pem"),
             work: "../work".into(),
-            state: "../state".into(),
+            state: Location::Directory("../state".into()),
+            state_bucket: StateBucket::default(),
             cluster: "../cluster".into(),
             provider_mirror: None,
             terraform: None,

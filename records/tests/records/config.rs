@@ -46,7 +46,7 @@ fn paths_are_relative_to_the_file_that_names_them() {
     assert_eq!(config.role, WorkerRole::Planner);
     assert_eq!((config.artifacts.as_str(), config.production.as_str()), ("s3://bucket/prefix", "/srv/production"));
     assert_eq!((config.key, config.work), (base.join("planner.pem").display().to_string(), base.join("work")));
-    assert_eq!((config.state, config.cluster), ("/srv/state".into(), base.join("cluster")));
+    assert_eq!((config.state.to_string().as_str(), config.cluster), ("/srv/state", base.join("cluster")));
     assert_eq!(config.provider_mirror, Some(base.join("mirror")));
 }
 

@@ -3,8 +3,8 @@
 //! True to AWS: which permissions a request needs, the condition keys of conditional writes and listings, bucket owners
 //! that don't fit, and that an object that isn't there is forbidden, not missing, to who may not list its bucket.
 //! Requests are path-style, and go on as they came, but without a signature: the server behind must let anybody in. Not
-//! doubled: bodies whose chunks are signed, access points, ACLs, object ownership, presigned requests, deleting several
-//! objects at once.
+//! doubled: encryption (IAM sees that it is asked for), bodies whose chunks are signed, access points, ACLs, object
+//! ownership, presigned requests, deleting several objects at once.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -248,6 +248,7 @@ fn conditions(request: &Request, wanted: &Wanted, bucket: &Bucket) -> Vec<(&'sta
         ("s3:if-none-match", "if-none-match"),
         ("s3:object-lock-mode", "x-amz-object-lock-mode"),
         ("s3:x-amz-copy-source", "x-amz-copy-source"),
+        ("s3:x-amz-server-side-encryption", "x-amz-server-side-encryption"),
     ];
     let headers = headers.into_iter().filter_map(|(key, name)| Some((key, request.header(name)?.to_owned())));
     let queries = [
@@ -272,8 +273,10 @@ async fn forward(behind: &str, request: &Request, body: Incoming) -> io::Result<
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
     tokio::spawn(connection);
     let mut head = request.head.clone();
-    // The double has told the client to go on already, and who it is; the server behind knows nobody.
-    for header in [EXPECT, AUTHORIZATION, HeaderName::from_static("x-amz-security-token")] {
+    // The double has told the client to go on already, and who it is; the server behind knows nobody, and has no keys.
+    let unknown =
+        ["x-amz-security-token", "x-amz-server-side-encryption", "x-amz-server-side-encryption-aws-kms-key-id"];
+    for header in [EXPECT, AUTHORIZATION].into_iter().chain(unknown.map(HeaderName::from_static)) {
         head.headers.remove(header);
     }
     let answered = sender.send_request(hyper::Request::from_parts(head, body)).await.map_err(io::Error::other)?;

@@ -55,21 +55,14 @@ pub(super) struct Access {
 impl Access {
     /// Takes the role on, to be sure that it can be, and begins to serve its sessions.
     pub(super) async fn open(session: &Session, role: &RoleArn) -> Result<Self, Stop> {
-        let (request, config) = (session.request(), session.config());
-        let tags = [
-            Tag::new("airlock-environment", request.environment.as_str()),
-            Tag::new("airlock-project", request.project.as_str()),
-        ];
-        let role = Role {
-            arn: role.to_string(),
-            external_id: None,
-            session_name: Some(session.job().to_string()),
-            web_identity: None,
-        };
-        let connection = Connection::new(&config.aws, &[]).await.take_on(&role, &tags).await;
+        let connection = take_on(session, role).await;
         let token = Zeroizing::new(hex(&session.ambient().random::<32>()));
-        let sessions =
-            Sessions { connection, role: role.arn, token: Digest::of(token.as_bytes()), current: Mutex::default() };
+        let sessions = Sessions {
+            connection,
+            role: role.to_string(),
+            token: Digest::of(token.as_bytes()),
+            current: Mutex::default(),
+        };
         sessions.current().await.map_err(|error| {
             let message = format!("Terraform can't act as its role: {error}: {}", error.advice());
             Stop::Failed(Reason::new(Code::TerraformRole, message))
@@ -84,6 +77,11 @@ impl Access {
         Ok(Self { address, token, region, endpoint, server })
     }
 
+    /// The region.
+    pub(super) fn region(&self) -> &str {
+        &self.region
+    }
+
     /// What Terraform finds all of AWS by.
     pub(super) fn environment(&self) -> impl Iterator<Item = (&'static str, String)> {
         let variables = [
@@ -94,6 +92,22 @@ impl Access {
         ];
         variables.into_iter().filter_map(|(name, value)| Some((name, value?)))
     }
+}
+
+/// AWS as a session of Terraform's role. The session bears the job's id, and says by its tags what it is for.
+pub(super) async fn take_on(session: &Session, role: &RoleArn) -> Connection {
+    let request = session.request();
+    let tags = [
+        Tag::new("airlock-environment", request.environment.as_str()),
+        Tag::new("airlock-project", request.project.as_str()),
+    ];
+    let role = Role {
+        arn: role.to_string(),
+        external_id: None,
+        session_name: Some(session.job().to_string()),
+        web_identity: None,
+    };
+    Connection::new(&session.config().aws, &[]).await.take_on(&role, &tags).await
 }
 
 impl Drop for Access {

@@ -2,8 +2,10 @@
 //! that the worker writes, credentials of a role of its own, and its JSON stream turned into progress events.
 
 mod credentials;
+pub(crate) mod lock;
 mod run;
 mod saved;
+mod state;
 mod stream;
 mod version;
 
@@ -17,6 +19,7 @@ use manifest_schema::{Code, Reason};
 use serde_json::json;
 
 pub(crate) use saved::SavedPlan;
+pub(crate) use state::StatePlace;
 
 use self::credentials::Access;
 use self::saved::Blank;
@@ -24,9 +27,6 @@ use crate::fetch;
 use crate::session::Session;
 use crate::stop::Stop;
 use crate::work::{WorkDir, private_directory, private_file};
-
-/// Name of the file with the worker's backend block, in the root module.
-const BACKEND_FILE: &str = "airlock-backend.tf.json";
 
 /// Terraform, ready to run in one root module.
 pub(crate) struct Terraform<'a> {
@@ -53,7 +53,7 @@ impl<'a> Terraform<'a> {
             Some(role) => Some(Access::open(session, role).await?),
             None => None,
         };
-        write_backend(session, &root).map_err(failed)?;
+        state::write_backend(session, aws.as_ref(), &root)?;
         let settings = write_settings(session, work).map_err(failed)?;
         let home = work.join("home");
         private_directory(&home).map_err(failed)?;
@@ -107,23 +107,6 @@ pub(crate) fn write_variables(
     let written = private_file(&path).and_then(|mut file| file.write_all(&manifest_schema::json::to_bytes(&values)));
     written.map_err(|error| Stop::failed(format!("can't write the variables: {error}")))?;
     Ok(path)
-}
-
-/// The name of the Terraform state of this project in this environment.
-pub(crate) fn state_path(session: &Session) -> PathBuf {
-    let request = session.request();
-    let directory = session.config().state.join(request.environment.as_str()).join(request.project.as_str());
-    directory.join("terraform.tfstate")
-}
-
-/// The backend block: the same for plan and apply, because the saved plan holds it.
-fn write_backend(session: &Session, root: &Path) -> io::Result<()> {
-    let state = state_path(session);
-    if let Some(directory) = state.parent() {
-        private_directory(directory)?;
-    }
-    let block = json!({ "terraform": { "backend": { "local": { "path": state } } } });
-    private_file(&root.join(BACKEND_FILE))?.write_all(&manifest_schema::json::to_bytes(&block))
 }
 
 /// The CLI configuration: the providers that the build brings, then those that the worker's owner keeps, and no other

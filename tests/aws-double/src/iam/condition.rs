@@ -6,7 +6,7 @@ use super::Context;
 use super::wildcard::{arn_fits, expand, fits};
 
 /// The keys that the double says something about, in lower case. One that ends in `/` goes on with a tag's name.
-const KEYS: [&str; 35] = [
+const KEYS: [&str; 36] = [
     "aws:principalaccount",
     "aws:principalarn",
     "aws:principalisawsservice",
@@ -40,6 +40,7 @@ const KEYS: [&str; 35] = [
     "s3:resourceaccount",
     "s3:versionid",
     "s3:x-amz-copy-source",
+    "s3:x-amz-server-side-encryption",
     "sts:externalid",
     "sts:rolesessionname",
 ];

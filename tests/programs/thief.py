@@ -17,7 +17,8 @@ import botocore.config
 import botocore.exceptions
 
 worker, report, pause = sys.argv[1], sys.argv[2], float(sys.argv[3])
-PTRACE_ATTACH = 16
+# Unlike attaching, it does not stop the worker if it succeeds (ptrace(2)).
+PTRACE_SEIZE = 0x4206
 
 
 def tried(attempt):
@@ -29,7 +30,7 @@ def tried(attempt):
 
 def attach():
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.ptrace(PTRACE_ATTACH, int(worker), None, None) == 0:
+    if libc.ptrace(PTRACE_SEIZE, int(worker), None, None) == 0:
         return "attached"
     return os.strerror(ctypes.get_errno())
 

@@ -31,3 +31,12 @@ project() {
 build() { airlock --quiet -C "$1" manifest build --build-number "$2" --output "$3"; }
 # sign MANIFEST ENVELOPE, relative to the scratch directory, in which `airlock key generate builder` was run.
 sign() { airlock --quiet manifest sign --key builder.pem "$1" --output "$2" >/dev/null; }
+# example: goes into a copy of the example service, its image built, set up and not committed.
+example() {
+  cp -R "$here/../examples/hello" "$scratch/hello"
+  cd "$scratch/hello" || exit 1
+  git init -q -b main .
+  git config user.name bench && git config user.email bench@example.com && git config commit.gpgsign false
+  sh build-image.sh >/dev/null 2>&1
+  airlock --quiet init
+}

@@ -16,12 +16,7 @@ seconds=5
 # shellcheck source=bench/common.sh
 . "$(dirname -- "$0")/common.sh"
 
-cp -R "$here/../examples/hello" "$scratch/hello"
-cd "$scratch/hello"
-git init -q -b main .
-git config user.name bench && git config user.email bench@example.com && git config commit.gpgsign false
-sh build-image.sh >/dev/null 2>&1
-airlock --quiet init
+example
 git add -A && git commit -q -m bench
 airlock --quiet manifest build --output build.json >/dev/null
 airlock --quiet manifest sign build.json --key .airlock/keys/builder.pem --output build.dsse.json >/dev/null

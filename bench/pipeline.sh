@@ -29,12 +29,7 @@ chmod +x "$scratch/terraform"
 AIRLOCK_TERRAFORM=$scratch/terraform
 export AIRLOCK_TERRAFORM
 
-cp -R "$here/../examples/hello" "$scratch/hello"
-cd "$scratch/hello"
-git init -q -b main .
-git config user.name bench && git config user.email bench@example.com && git config commit.gpgsign false
-sh build-image.sh >/dev/null 2>&1
-airlock --quiet init
+example
 sed -i 's/greeting = "hello"/greeting = "0"/' airlock.toml
 git add -A && git commit -q -m bench
 

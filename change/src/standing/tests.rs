@@ -1,3 +1,5 @@
+//! What a change still needs, vote by vote.
+
 use std::collections::BTreeMap;
 
 use manifest_schema::Code;

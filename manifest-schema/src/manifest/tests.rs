@@ -1,3 +1,5 @@
+//! Manifests that hold, and each way in which one contradicts itself.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! The words of a trust policy, and the rules that its types alone can't state.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;

@@ -1,7 +1,7 @@
 //! Runs a program that can't look into the worker, and is interrupted when the worker dies.
 //!
-//! `airlock-leash PARENT PROGRAM ARGUMENTS…` gives up every capability, asks the kernel for SIGINT at the death of its parent, makes sure that the
-//! parent is still PARENT, and becomes PROGRAM. So Terraform, when its worker is killed, saves its state and ends
+//! `airlock-leash PARENT PROGRAM ARGUMENTS…` gives up every capability, asks the kernel for SIGINT at the death of its
+//! parent, makes sure that the parent is still PARENT, and becomes PROGRAM. So Terraform, when its worker is killed, saves its state and ends
 //! instead of going on unwatched. The worker can't ask on its child's behalf without unsafe code, and the wish outlives
 //! `execve` (prctl(2), PR_SET_PDEATHSIG). It is a program of its own so that nobody can make the worker run others.
 

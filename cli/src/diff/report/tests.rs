@@ -1,3 +1,5 @@
+//! What a comparison tells, before it has a format.
+
 use super::*;
 use crate::diff::samples::{many, rich};
 

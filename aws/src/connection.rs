@@ -13,7 +13,7 @@ use aws_smithy_http_client::{Builder, tls};
 
 use crate::error::{AwsError, Call};
 use crate::github::GitHubSessions;
-use crate::settings::{Role, Settings, Tag, WebIdentity};
+use crate::settings::{Limits, Role, Settings, Tag, WebIdentity};
 
 /// How often a call is tried before its error is told.
 pub(crate) const ATTEMPTS: u32 = 5;
@@ -64,16 +64,17 @@ impl Connection {
         }
         let found = Self { config: prepare(loader).load().await, role: None };
         match &settings.role {
-            Some(role) => found.take_on(role, tags).await,
+            Some(role) => found.take_on(role, tags, None).await,
             None => found,
         }
     }
 
-    /// The same way to AWS as sessions of a role, which is taken on with what this one signs with.
-    pub async fn take_on(&self, role: &Role, tags: &[Tag]) -> Self {
+    /// The same way to AWS as sessions of a role, which is taken on with what this one signs with. Limits and tags are
+    /// for roles that are taken on with credentials; a token says itself whose session it is.
+    pub async fn take_on(&self, role: &Role, tags: &[Tag], limits: Option<&Limits>) -> Self {
         let config = &self.config;
         let credentials = match role.web_identity {
-            None => SharedCredentialsProvider::new(assume(role, tags, config).await),
+            None => SharedCredentialsProvider::new(assume(role, tags, limits, config).await),
             Some(WebIdentity::GitHub) => {
                 SharedCredentialsProvider::new(GitHubSessions::new(&role.arn, session_name(role), config))
             }
@@ -120,10 +121,13 @@ fn session_name(role: &Role) -> &str {
     role.session_name.as_deref().unwrap_or(SESSION_NAME)
 }
 
-async fn assume(role: &Role, tags: &[Tag], config: &SdkConfig) -> AssumeRoleProvider {
+async fn assume(role: &Role, tags: &[Tag], limits: Option<&Limits>, config: &SdkConfig) -> AssumeRoleProvider {
     let mut provider = AssumeRoleProvider::builder(&role.arn).session_name(session_name(role)).configure(config);
     if let Some(id) = &role.external_id {
         provider = provider.external_id(id);
+    }
+    if let Some(limits) = limits {
+        provider = provider.policy(&limits.inline).policy_arns(limits.managed.clone());
     }
     if !tags.is_empty() {
         provider = provider.tags(tags.iter().map(|tag| (tag.key, tag.value())));

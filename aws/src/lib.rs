@@ -21,4 +21,4 @@ pub use error::{AwsError, Call, ErrorKind};
 pub use identity::Identity;
 pub use logging::may_be_logged;
 pub use pause::pause;
-pub use settings::{Role, Settings, Tag, WebIdentity};
+pub use settings::{Limits, Role, Settings, Tag, WebIdentity};

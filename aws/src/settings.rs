@@ -88,6 +88,16 @@ impl Tag {
     }
 }
 
+/// What a session of a role may do at most, whatever the role itself may (IAM, "Session policies"): what at least one of
+/// these policies allows and none of them denies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Managed policies, by ARN; at most 10.
+    pub managed: Vec<String>,
+    /// One more, as JSON; at most 2,048 characters.
+    pub inline: String,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -88,7 +88,9 @@ found |= {
     "called": {
         "sts:GetCallerIdentity": call("sts", "get_caller_identity"),
         "kms:Sign": call("kms", "sign", **sign),
+        "kms:GetPublicKey": call("kms", "get_public_key", KeyId="alias/planner"),
         "s3:PutObject": call("s3", "put_object", **put),
+        "s3:GetObject": call("s3", "get_object", Bucket="production", Key="secret"),
         "sts:AssumeRole": call("sts", "assume_role", **take_on),
     },
 }

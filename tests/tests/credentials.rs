@@ -23,10 +23,10 @@ fn plan(cloud: &Cloud, manifest: &str) -> Run {
     cloud.airlock(&["launch-deploy-job", manifest, "--action", "plan", "--follow"])
 }
 
-/// Production whose planner's Terraform acts as a role that trusts `trusted`, for so long at a time, and where a plan runs
-/// a thief before Terraform. The planner's key is in KMS; its role may use that key, write to the bucket `production`, and
+/// Production whose planner's Terraform acts as a role that trusts `trusted` and may do `actions`, for so long at a time,
+/// and where a plan runs a thief before Terraform. The planner's key is in KMS; its role may use that key, write to the bucket `production`, and
 /// take Terraform's role on.
-fn with_thief(trusted: &str, lasts: Duration) -> Cloud {
+fn with_thief(trusted: &str, lasts: Duration, actions: &[&str]) -> Cloud {
     let mut cloud = Cloud::new();
     let thief = hire_thief(&cloud, lasts);
     let account = cloud.double.account(PRODUCTION);
@@ -38,7 +38,7 @@ fn with_thief(trusted: &str, lasts: Duration) -> Cloud {
             "aws:RequestTag/airlock-environment": "production", "aws:RequestTag/airlock-project": "hello",
         } },
     }));
-    let policies = vec![statements(&allow(&["ec2:Describe*"], "*"))];
+    let policies = vec![statements(&allow(actions, "*"))];
     account.role(Role { trust, policies, lasts, ..Role::open("terraform-planner") });
     let reader = account.user("reader", &[statements(&allow(&["kms:GetPublicKey"], "*"))]);
     cloud.reconfigure(
@@ -88,7 +88,7 @@ fn report(cloud: &Cloud) -> PathBuf {
 /// Threat model, row 36.
 #[test]
 fn threat_36_a_provider_gets_a_session_that_can_neither_sign_nor_write_the_store() {
-    let cloud = with_thief(PLANNER, LONG);
+    let cloud = with_thief(PLANNER, LONG, &["ec2:Describe*"]);
     let manifest = cloud.publish();
     plan(&cloud, &manifest).exits(0);
     let found = cloud.read(&report(&cloud));
@@ -128,9 +128,23 @@ fn threat_36_a_provider_gets_a_session_that_can_neither_sign_nor_write_the_store
     }
 }
 
+/// Threat model, row 37.
+#[test]
+fn threat_37_while_it_plans_terraform_can_only_look_whatever_its_role_may() {
+    let cloud = with_thief(PLANNER, LONG, &["*"]);
+    let manifest = cloud.publish();
+    plan(&cloud, &manifest).exits(0);
+    let called = &cloud.read(&report(&cloud))["called"];
+    for call in ["kms:Sign", "s3:PutObject", "s3:GetObject", "sts:AssumeRole"] {
+        let came = called[call].as_str().unwrap();
+        assert!(came.starts_with("AccessDenied"), "{call} as Terraform: {came}");
+    }
+    assert_eq!(called["kms:GetPublicKey"], "done", "how things are set up can be looked at");
+}
+
 #[test]
 fn a_session_that_ends_is_followed_by_another() {
-    let cloud = with_thief(PLANNER, Duration::from_secs(2));
+    let cloud = with_thief(PLANNER, Duration::from_secs(2), &["ec2:Describe*"]);
     let manifest = cloud.publish();
     plan(&cloud, &manifest).exits(0);
     let later = &cloud.read(&report(&cloud))["later"];
@@ -140,7 +154,7 @@ fn a_session_that_ends_is_followed_by_another() {
 
 #[test]
 fn a_role_that_does_not_trust_the_worker_ends_the_job_before_terraform() {
-    let cloud = with_thief("arn:aws:iam::222222222222:role/somebody-else", LONG);
+    let cloud = with_thief("arn:aws:iam::222222222222:role/somebody-else", LONG, &["ec2:Describe*"]);
     let manifest = cloud.publish();
     let ran = plan(&cloud, &manifest).exits(5).explains(&["terraform.role"]);
     assert!(ran.all().contains(&format!("sts:AssumeRole on {TERRAFORM} failed")), "{}", ran.all());

@@ -26,6 +26,11 @@ impl RoleArn {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Its partition: `aws`, `aws-us-gov`, `aws-cn`.
+    pub fn partition(&self) -> &str {
+        self.0.split(':').nth(1).unwrap_or_default()
+    }
 }
 
 impl TryFrom<String> for RoleArn {

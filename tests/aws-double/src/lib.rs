@@ -195,7 +195,7 @@ impl Double {
     /// # Panics
     /// When there is no such role.
     pub fn session(&self, role: &str, lasts: Duration) -> Keys {
-        let opened = self.state().people.open_session(role, "test", Some(lasts), Vec::new());
+        let opened = self.state().people.open_session(role, "test", Some(lasts), people::Given::default());
         opened.unwrap_or_else(|| panic!("there is no role {role}")).0
     }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Value, json};
 
 use crate::http::{Refusal, Request, Response, Service, response};
-use crate::iam::{Context, Guard, Policy, Principal, Question, decide};
+use crate::iam::{Context, Guard, Policy, Principal, Question, decide, within};
 use crate::{ACCESS_KEY, ACCOUNT, REGION, SECRET_KEY};
 
 /// What a job shows GitHub to get a token.
@@ -109,7 +109,15 @@ struct Session {
     role: usize,
     arn: String,
     expires: SystemTime,
-    tags: Vec<(String, String)>,
+    given: Given,
+}
+
+/// What a session is given when it is opened.
+#[derive(Debug, Default)]
+pub(crate) struct Given {
+    pub(crate) tags: Vec<(String, String)>,
+    /// Its session policies, if it has any.
+    pub(crate) limits: Option<Vec<Policy>>,
 }
 
 /// Who makes a call.
@@ -118,6 +126,8 @@ pub(crate) struct Caller {
     pub(crate) principal: Principal,
     pub(crate) user_id: String,
     policies: Vec<Policy>,
+    /// The session policies, if the session has any.
+    limits: Option<Vec<Policy>>,
     context: Context,
 }
 
@@ -176,14 +186,14 @@ impl People {
         role: &str,
         name: &str,
         lasts: Option<Duration>,
-        tags: Vec<(String, String)>,
+        given: Given,
     ) -> Option<(Keys, SystemTime)> {
         let number = self.roles.iter().position(|known| known.arn == role)?;
         let role = &self.roles[number];
         let account = role.arn.split(':').nth(4)?;
         let arn = format!("arn:aws:sts::{account}:assumed-role/{}/{name}", role.role.name);
         let expires = SystemTime::now() + lasts.unwrap_or(role.role.lasts).min(role.role.lasts);
-        self.sessions.push(Session { role: number, arn, expires, tags });
+        self.sessions.push(Session { role: number, arn, expires, given });
         Some((session_keys(self.sessions.len() - 1), expires))
     }
 
@@ -222,7 +232,10 @@ impl People {
         let name = session.arn.rsplit('/').next().unwrap_or_default();
         let principal = Principal::Session { role: role.arn.clone(), session: session.arn.clone() };
         let user_id = format!("AROAAIRLOCKDOUBLE000:{name}");
-        Caller::new(principal, user_id, role.policies.clone(), &session.tags)
+        Caller {
+            limits: session.given.limits.clone(),
+            ..Caller::new(principal, user_id, role.policies.clone(), &session.given.tags)
+        }
     }
 
     /// Whether a principal may take a role on; `external_id` and the like are in the context.
@@ -328,7 +341,7 @@ impl Caller {
         context.extend(
             tags.iter().map(|(key, value)| (format!("aws:principaltag/{}", key.to_lowercase()), vec![value.clone()])),
         );
-        Self { principal, user_id, policies, context }
+        Self { principal, user_id, policies, limits: None, context }
     }
 
     fn user(user: &User, number: usize) -> Self {
@@ -363,7 +376,8 @@ impl Caller {
         guard: Guard<'_>,
     ) -> Result<(), String> {
         let question = Question { principal: &self.principal, action, resource, account, context };
-        decide(&question, &self.policies, guard).map_err(|denied| {
+        let within = self.limits.as_deref().map_or(Ok(()), |limits| within(&question, limits));
+        within.and_then(|()| decide(&question, &self.policies, guard)).map_err(|denied| {
             let because = denied.because(action);
             format!("User: {} is not authorized to perform: {action} on resource: {resource} {because}", self.arn())
         })

@@ -1,15 +1,16 @@
 //! STS: who somebody is, and sessions of roles. True to AWS: trust policies, external ids, session tags, expiry. Not
-//! doubled: session policies, source identities, the limit of one hour for chained roles.
+//! doubled: managed session policies but `ReadOnlyAccess`, source identities, the limit of one hour for chained roles.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use manifest_schema::Timestamp;
+use serde_json::json;
 
 use crate::State;
 use crate::http::{Refusal, Request, Response, response};
-use crate::iam::{Context, Question};
-use crate::people::{Caller, Keys};
+use crate::iam::{Context, Policy, Question};
+use crate::people::{Caller, Given, Keys};
 
 fn xml(action: &str, result: &str) -> Response {
     let body = format!(
@@ -34,10 +35,7 @@ impl State {
     /// `AssumeRole`.
     pub(crate) fn assume(&mut self, request: &Request, caller: &Caller) -> Result<Response, Refusal> {
         let asked = request.parameters();
-        if let Some(unknown) = ["Policy", "PolicyArns.member.1.arn", "SourceIdentity", "SerialNumber"]
-            .into_iter()
-            .find(|name| asked.contains_key(*name))
-        {
+        if let Some(unknown) = ["SourceIdentity", "SerialNumber"].into_iter().find(|name| asked.contains_key(*name)) {
             return Err(Refusal::not_doubled(format!("sts:AssumeRole with {unknown}")));
         }
         let arn = asked.get("RoleArn").cloned().unwrap_or_default();
@@ -47,7 +45,8 @@ impl State {
             let message = format!("User: {caller} is not authorized to perform: sts:AssumeRole on resource: {arn}");
             return Err(Refusal::new(403, "AccessDenied", message));
         }
-        self.session("AssumeRole", &asked, tags)
+        let limits = limits(&asked)?;
+        self.session("AssumeRole", &asked, Given { tags, limits })
     }
 
     fn may_assume(
@@ -90,15 +89,10 @@ impl State {
             let message = "Not authorized to perform sts:AssumeRoleWithWebIdentity";
             return Err(Refusal::new(403, "AccessDenied", message));
         }
-        self.session("AssumeRoleWithWebIdentity", &asked, Vec::new())
+        self.session("AssumeRoleWithWebIdentity", &asked, Given::default())
     }
 
-    fn session(
-        &mut self,
-        action: &str,
-        asked: &BTreeMap<String, String>,
-        tags: Vec<(String, String)>,
-    ) -> Result<Response, Refusal> {
+    fn session(&mut self, action: &str, asked: &BTreeMap<String, String>, given: Given) -> Result<Response, Refusal> {
         let said = |name: &str| asked.get(name).map(String::as_str).unwrap_or_default();
         let seconds = said("DurationSeconds").parse().ok();
         if seconds.is_some_and(|seconds: u64| !(900..=43_200).contains(&seconds)) {
@@ -106,7 +100,7 @@ impl State {
             return Err(Refusal::new(400, "ValidationError", message));
         }
         let lasts = seconds.map(Duration::from_secs);
-        let opened = self.people.open_session(said("RoleArn"), said("RoleSessionName"), lasts, tags);
+        let opened = self.people.open_session(said("RoleArn"), said("RoleSessionName"), lasts, given);
         let Some((keys, expires)) = opened else {
             return Err(Refusal::new(403, "AccessDenied", "there is no such role"));
         };
@@ -121,6 +115,44 @@ impl State {
             ),
         ))
     }
+}
+
+/// What `ReadOnlyAccess` allows of the services that are doubled.
+const READ_ONLY: [&str; 12] = [
+    "ec2:Describe*",
+    "ecs:Describe*",
+    "ecs:List*",
+    "kms:Describe*",
+    "kms:Get*",
+    "kms:List*",
+    "lambda:Get*",
+    "lambda:List*",
+    "s3:Get*",
+    "s3:List*",
+    "ssm:Get*",
+    "sts:GetCallerIdentity",
+];
+
+/// Session policies: `Policy` and `PolicyArns.member.N.arn`; none if there are none.
+fn limits(asked: &BTreeMap<String, String>) -> Result<Option<Vec<Policy>>, Refusal> {
+    let malformed = |why: String| Refusal::new(400, "MalformedPolicyDocument", why);
+    let mut limits = Vec::new();
+    if let Some(text) = asked.get("Policy") {
+        if text.len() > 2048 {
+            return Err(Refusal::new(400, "ValidationError", "Member must have length less than or equal to 2048"));
+        }
+        let document = serde_json::from_str(text).map_err(|error| malformed(error.to_string()))?;
+        limits.push(Policy::parse(&document).map_err(|error| malformed(error.to_string()))?);
+    }
+    for arn in (1..).map_while(|number| asked.get(&format!("PolicyArns.member.{number}.arn"))) {
+        if arn != "arn:aws:iam::aws:policy/ReadOnlyAccess" {
+            return Err(Refusal::not_doubled(format!("sts:AssumeRole with {arn}")));
+        }
+        let statement = json!({ "Effect": "Allow", "Action": READ_ONLY, "Resource": "*" });
+        let document = json!({ "Version": "2012-10-17", "Statement": [statement] });
+        limits.push(Policy::parse(&document).map_err(|error| malformed(error.to_string()))?);
+    }
+    Ok((!limits.is_empty()).then_some(limits))
 }
 
 /// `Tags.member.N.Key` and `.Value`.

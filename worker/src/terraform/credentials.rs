@@ -21,13 +21,15 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use manifest_schema::{Code, Digest, Reason, Timestamp};
-use records::config::RoleArn;
+use records::config::{RoleArn, WorkerRole};
 use serde::Serialize;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Mutex;
 use tokio::task::{AbortHandle, JoinSet};
 use zeroize::Zeroizing;
 
+use super::read_only;
+use super::state::StatePlace;
 use crate::session::Session;
 use crate::stop::Stop;
 
@@ -94,20 +96,25 @@ impl Access {
     }
 }
 
-/// AWS as a session of Terraform's role. The session bears the job's id, and says by its tags what it is for.
+/// AWS as a session of Terraform's role. The session bears the job's id, and says by its tags what it is for. That of a
+/// planner can only read, whatever the role may do.
 pub(super) async fn take_on(session: &Session, role: &RoleArn) -> Connection {
     let request = session.request();
     let tags = [
         Tag::new("airlock-environment", request.environment.as_str()),
         Tag::new("airlock-project", request.project.as_str()),
     ];
+    let limits = match session.config().role {
+        WorkerRole::Planner => Some(read_only::limits(role, &StatePlace::of(session), &session.config().state_bucket)),
+        WorkerRole::Deployer => None,
+    };
     let role = Role {
         arn: role.to_string(),
         external_id: None,
         session_name: Some(session.job().to_string()),
         web_identity: None,
     };
-    Connection::new(&session.config().aws, &[]).await.take_on(&role, &tags).await
+    Connection::new(&session.config().aws, &[]).await.take_on(&role, &tags, limits.as_ref()).await
 }
 
 impl Drop for Access {

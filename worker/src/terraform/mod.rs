@@ -3,6 +3,7 @@
 
 mod credentials;
 pub(crate) mod lock;
+mod read_only;
 mod run;
 mod saved;
 mod state;

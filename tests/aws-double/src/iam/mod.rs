@@ -2,8 +2,7 @@
 //!
 //! True to AWS: identity policies and resource policies, explicit deny first, default deny, both sides across accounts,
 //! `Action`/`NotAction`, `Resource`/`NotResource`, wildcards, policy variables, the condition operators of
-//! `condition`, principals by ARN, account, session and service. Not doubled: permission boundaries, session policies,
-//! service and resource control policies, `NotPrincipal`; a document that uses what isn't doubled is no policy here.
+//! `condition`, principals by ARN, account, session and service. Not doubled: permission boundaries, service and resource control policies, `NotPrincipal`; a document that uses what isn't doubled is no policy here.
 
 mod condition;
 mod policy;
@@ -89,6 +88,10 @@ pub enum Denied {
     ByResource,
     /// No policy of the caller allows it.
     NoIdentity,
+    /// A policy of the caller's session says so.
+    BySession,
+    /// No policy of the caller's session allows it.
+    NoSession,
     /// The resource's policy doesn't allow it.
     NoResource,
 }
@@ -99,6 +102,8 @@ impl Denied {
         match self {
             Self::ByIdentity => "with an explicit deny in an identity-based policy".to_owned(),
             Self::ByResource => "with an explicit deny in a resource-based policy".to_owned(),
+            Self::BySession => "with an explicit deny in a session policy".to_owned(),
+            Self::NoSession => format!("because no session policy allows the {action} action"),
             Self::NoIdentity => format!("because no identity-based policy allows the {action} action"),
             Self::NoResource => format!("because no resource-based policy allows the {action} action"),
         }
@@ -111,6 +116,8 @@ impl fmt::Display for Denied {
             Self::ByIdentity => "explicit deny of the caller's policies",
             Self::ByResource => "explicit deny of the resource's policy",
             Self::NoIdentity => "not allowed by the caller's policies",
+            Self::BySession => "explicit deny of the session's policies",
+            Self::NoSession => "not allowed by the session's policies",
             Self::NoResource => "not allowed by the resource's policy",
         })
     }
@@ -125,6 +132,18 @@ enum Grant {
     Account,
     /// It names them.
     Named,
+}
+
+/// Whether a session's own policies let something through, which is then decided as without them.
+///
+/// # Errors
+/// Why the answer is no.
+pub fn within(question: &Question<'_>, limits: &[Policy]) -> Result<(), Denied> {
+    match limits {
+        limits if limits.iter().any(|policy| policy.denies(question, false)) => Err(Denied::BySession),
+        limits if limits.iter().any(|policy| policy.allows(question)) => Ok(()),
+        _ => Err(Denied::NoSession),
+    }
 }
 
 /// Decides; `identity` are the caller's own policies.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::wildcard::{arn_fits, fits};
-use super::{Context, Denied, Guard, Policy, Principal, Question, decide};
+use super::{Context, Denied, Guard, Policy, Principal, Question, decide, within};
 
 const USER: &str = "arn:aws:iam::111111111111:user/ci";
 const ROLE: &str = "arn:aws:iam::111111111111:role/team/gateway";
@@ -52,6 +52,26 @@ fn patterns_match_any_text_and_any_character() {
         ("*", "arn:aws:iam::111111111111:role/x", true),
     ] {
         assert_eq!(arn_fits(pattern, arn), expected, "{pattern} {arn}");
+    }
+}
+
+#[test]
+fn a_session_may_only_what_its_own_policies_allow_and_none_of_them_denies() {
+    let statement = |effect: &str, action: &str| json!({ "Effect": effect, "Action": action, "Resource": "*" });
+    let limits = [
+        policy(&json!([statement("Allow", "kms:*"), statement("Allow", "s3:Get*")])),
+        policy(&json!([statement("Deny", "s3:GetObject")])),
+    ];
+    for (action, expected) in [
+        ("kms:Sign", Ok(())),
+        ("s3:GetBucketPolicy", Ok(())),
+        ("s3:GetObject", Err(Denied::BySession)),
+        ("s3:PutObject", Err(Denied::NoSession)),
+    ] {
+        let (principal, context) = (session(), Context::new());
+        let question =
+            Question { principal: &principal, action, resource: BUCKET, account: "111111111111", context: &context };
+        assert_eq!(within(&question, &limits), expected, "{action}");
     }
 }
 

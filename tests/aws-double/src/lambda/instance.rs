@@ -167,7 +167,8 @@ impl Instance {
 
 /// What Lambda gives the program of a custom runtime, over what the function's configuration says.
 fn environment(core: &Core, function: &Function, api: &str, number: usize) -> BTreeMap<String, String> {
-    let session = core.state().people.open_session(&function.role, &function.name, None, Vec::new());
+    let session =
+        core.state().people.open_session(&function.role, &function.name, None, crate::people::Given::default());
     let (access_key, secret_key, token) = session
         .map(|(keys, _)| (keys.access_key, keys.secret_key, keys.session_token.unwrap_or_default()))
         .unwrap_or_default();

@@ -29,18 +29,29 @@ impl Scratch {
     /// Builds, signs and publishes what is committed; gives the manifest's digest.
     #[track_caller]
     pub fn publish(&self) -> String {
-        let manifest = self.build();
-        self.ok(&["publish", "build-manifest.json", "--envelope", "build.dsse.json"]);
-        manifest
+        self.ok(&["manifest", "build", "--output", "build-manifest.json"]);
+        self.sign_and_publish()
+    }
+
+    /// Signs and publishes what was built; gives the manifest's digest.
+    #[track_caller]
+    pub(crate) fn sign_and_publish(&self) -> String {
+        self.sign();
+        self.ok(&["publish", "build-manifest.json", "--envelope", "build.dsse.json"]).line()
     }
 
     /// Builds and signs what is committed; gives the manifest's digest.
     #[track_caller]
     pub fn build(&self) -> String {
         let manifest = self.ok(&["manifest", "build", "--output", "build-manifest.json"]).line();
+        self.sign();
+        manifest
+    }
+
+    #[track_caller]
+    fn sign(&self) {
         let key = ["--key", ".airlock/keys/builder.pem", "--output", "build.dsse.json"];
         self.ok(&[&["manifest", "sign", "build-manifest.json"], &key[..]].concat());
-        manifest
     }
 
     /// Publishes what is committed, plans it, and opens a change for the plan.

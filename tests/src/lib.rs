@@ -6,11 +6,13 @@
 //! [`Scratch`], by its own id.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed helper is a failed test")]
 
+mod attack;
 mod background;
 pub mod cloud;
 mod flow;
 mod invariants;
 mod jobs;
+mod packed;
 mod policy;
 mod programs;
 mod run;
@@ -20,6 +22,7 @@ mod workers;
 
 use std::time::{Duration, Instant};
 
+pub use attack::{Attack, Build, Harm, World};
 pub use background::Background;
 pub use cloud::Cloud;
 pub use flow::{Applied, Planned};

@@ -42,6 +42,8 @@ impl Scratch {
             ("PATH".to_owned(), programs::search_path()),
             ("HOME".to_owned(), directory.path().join("home").into()),
             ("GIT_CONFIG_NOSYSTEM".to_owned(), "1".into()),
+            // Terraform asks its maker for newer versions otherwise.
+            ("CHECKPOINT_DISABLE".to_owned(), "1".into()),
             ("LANG".to_owned(), "C.UTF-8".into()),
         ]);
         // Where Terraform has another name, the worker must be told as it is told outside of tests.
@@ -213,7 +215,7 @@ fn shown(program: &str, arguments: &[&str]) -> String {
     format!("{program} {}", arguments.join(" "))
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();

@@ -128,8 +128,10 @@ freeze: demo-tools ## Write manifest-schema/fixtures/v1 anew: only until version
 .PHONY: soak
 soak: test-tools ## Kill at SOAK_SEEDS (20) times as many moments, then repeat all tests for SOAK_DURATION (30m)
 	$(CARGO) build --workspace --bins --locked
-	@# 20 seeds are 400 publishers into S3 and 20 deploys each of which is killed somewhere.
-	SOAK=$(SOAK_SEEDS) $(CARGO) nextest run -p flows --locked --no-fail-fast -E 'binary(killed) or binary(s3_killed)'
+	@# 20 seeds are 400 publishers into S3, 400 applies with their state in S3, and for each step of an apply 20, each of
+	@# which is killed somewhere.
+	SOAK=$(SOAK_SEEDS) $(CARGO) nextest run -p flows --locked --no-fail-fast \
+	  -E 'binary(killed) or binary(s3_killed) or binary(state_killed)'
 	PROPTEST_CASES=$(SOAK_CASES) $(CARGO) nextest run --workspace --locked --stress-duration $(SOAK_DURATION)
 
 .PHONY: clean

@@ -9,6 +9,7 @@ use crate::tools::tool;
 use crate::{ACCESS_KEY, SECRET_KEY};
 
 /// A SeaweedFS server with S3 in front.
+#[derive(Debug)]
 pub struct SeaweedFs {
     _server: Server,
     _home: TempDir,

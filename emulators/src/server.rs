@@ -13,6 +13,7 @@ use crate::tools::tail;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A process that lives as long as this value, and no longer than this process.
+#[derive(Debug)]
 pub(crate) struct Server {
     shell: Child,
     /// The shell kills the server when this ends, which it does with this process, however that ends.

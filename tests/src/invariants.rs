@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
+use serde_json::Value;
+
 use crate::Scratch;
 
 impl Scratch {
@@ -11,6 +13,12 @@ impl Scratch {
     /// Terraform state and by the services.
     #[track_caller]
     pub fn expect_consistent(&self, manifest: &str) {
+        self.expect_consistent_with(manifest, &self.state());
+    }
+
+    /// The same where the Terraform state is somewhere else.
+    #[track_caller]
+    pub fn expect_consistent_with(&self, manifest: &str, state: &Value) {
         self.audit();
         let records = self.records();
         let folder = self.production("environments/production/hello/deployed");
@@ -37,7 +45,6 @@ impl Scratch {
         let build = self.read(&blob);
         let image = build["artifacts"].as_array().unwrap().iter().find(|artifact| artifact["name"] == "web");
         let image = image.expect("the build has an image")["digest"].clone();
-        let state = self.state();
         let release = state["resources"].as_array().unwrap().iter().find(|resource| resource["name"] == "release");
         assert_eq!(release.unwrap()["instances"][0]["attributes"]["input"]["value"]["image"], image);
         assert_eq!(self.read(&self.production("cluster/production/hello.json"))["containers"]["web"], image);

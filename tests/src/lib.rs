@@ -17,6 +17,7 @@ mod policy;
 mod programs;
 mod run;
 mod scratch;
+pub mod states;
 mod terraform;
 mod workers;
 
@@ -29,6 +30,7 @@ pub use flow::{Applied, Planned};
 pub use programs::{directory as programs, terraform};
 pub use run::Run;
 pub use scratch::{APPROVER, Scratch};
+pub use states::States;
 
 /// Nothing in these tests takes so long unless it hangs, however busy the machine is.
 pub const PATIENCE: Duration = Duration::from_secs(60);

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed helper is a failed test")]
 
 mod attack;
+mod aws_provider;
 mod background;
 pub mod cloud;
 mod flow;
@@ -24,6 +25,7 @@ mod workers;
 use std::time::{Duration, Instant};
 
 pub use attack::{Attack, Build, Harm, World};
+pub use aws_provider::AwsProvider;
 pub use background::Background;
 pub use cloud::Cloud;
 pub use flow::{Applied, Planned};

@@ -72,8 +72,10 @@ impl<'a> Node<'a> {
                 let Entries(entries) = serde_json::from_str(text).map_err(broken)?;
                 let mut map = BTreeMap::new();
                 for (key, value) in entries {
-                    if map.insert(key, Self::read(value.get(), whole, depth + 1)?).is_some() {
-                        return Err(fault("a key is repeated"));
+                    let read = Self::read(value.get(), whole, depth + 1)?;
+                    let line = read.line(whole);
+                    if map.insert(key, read).is_some() {
+                        return Err(Fault { line, what: "a key is repeated" });
                     }
                 }
                 Kind::Object(map)

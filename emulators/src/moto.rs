@@ -1,9 +1,12 @@
-//! moto: a second opinion about S3, and STS accounts. It accepts wrong checksums and any secret.
+//! moto: a second opinion about S3, STS accounts, Parameter Store and Secrets Manager. It accepts wrong checksums and any
+//! caller.
 
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use tempfile::TempDir;
 
+use crate::credentials;
 use crate::server::{Server, free_ports, wait_for_answer};
 use crate::tools::tool;
 
@@ -41,5 +44,25 @@ impl Moto {
         let name = format!("bucket-{}", self.buckets.fetch_add(1, Ordering::Relaxed));
         wait_for_answer(self.port, &format!("PUT /{name}"), &["200"], self._home.path());
         name
+    }
+
+    /// Gives Parameter Store an encrypted parameter, or another value to one that it has.
+    pub fn parameter(&self, name: &str, value: &str) {
+        self.boto("ssm", "put_parameter(Name=name, Value=value, Type='SecureString', Overwrite=True)", name, value);
+    }
+
+    /// Gives Secrets Manager a secret.
+    pub fn secret(&self, name: &str, value: &str) {
+        self.boto("secretsmanager", "create_secret(Name=name, SecretString=value)", name, value);
+    }
+
+    fn boto(&self, service: &str, call: &str, name: &str, value: &str) {
+        let script = format!(
+            "import boto3, sys\nname, value = sys.argv[2:]\nboto3.client('{service}', endpoint_url=sys.argv[1]).{call}"
+        );
+        let mut command = Command::new(tool("python3"));
+        command.args(["-c", &script, &self.endpoint(), name, value]).envs(credentials());
+        let status = command.env("AWS_DEFAULT_REGION", crate::REGION).status().unwrap();
+        assert!(status.success(), "moto doesn't take {name}");
     }
 }

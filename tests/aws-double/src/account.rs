@@ -38,6 +38,16 @@ impl<'a> Account<'a> {
         self.double.state().new_key(self.id, alias, seed, state)
     }
 
+    /// A parameter of Parameter Store, or another value of a known one.
+    pub fn parameter(self, name: &str, value: &str) {
+        self.double.state().set_parameter(self.id, name, value);
+    }
+
+    /// A secret of Secrets Manager, or another value of a known one.
+    pub fn secret(self, name: &str, value: &str) {
+        self.double.state().set_secret(self.id, name, value);
+    }
+
     /// A bucket of the S3 server behind the double, which must have it, with its policy.
     ///
     /// # Panics

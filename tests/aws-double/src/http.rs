@@ -21,6 +21,7 @@ pub(crate) enum Service {
     Kms,
     Lambda,
     S3,
+    Ssm,
     Sts,
     /// GitHub's tokens for its jobs.
     Github,
@@ -67,7 +68,7 @@ impl Service {
         let Refusal { status, code, message, more } = refusal;
         let (status, more) = (*status, more.iter().cloned());
         match self {
-            Self::Ecs | Self::Kms => {
+            Self::Ecs | Self::Kms | Self::Ssm => {
                 let mut body = json!({ "__type": code, "message": message });
                 more.for_each(|(name, value)| body[name] = value);
                 response(status, "application/x-amz-json-1.1", body.to_string())
@@ -109,7 +110,7 @@ impl Service {
     /// How it says that it is asked too often.
     pub(crate) fn throttled(self) -> Refusal {
         match self {
-            Self::Ecs | Self::Kms => Refusal::new(400, "ThrottlingException", "Rate exceeded"),
+            Self::Ecs | Self::Kms | Self::Ssm => Refusal::new(400, "ThrottlingException", "Rate exceeded"),
             Self::Lambda => Refusal::new(429, "TooManyRequestsException", "Rate Exceeded.")
                 .with("Reason", "CallerRateLimitExceeded".into()),
             Self::S3 => Refusal::new(503, "SlowDown", "Please reduce your request rate."),
@@ -127,6 +128,7 @@ impl Service {
                 Refusal::new(500, "ServiceException", "An error occurred and the request cannot be processed.")
             }
             Self::S3 => Refusal::new(500, "InternalError", "We encountered an internal error. Please try again."),
+            Self::Ssm => Refusal::new(500, "InternalServerError", "An error occurred on the server side."),
             Self::Sts => Refusal::new(503, "ServiceUnavailable", "Service Unavailable"),
             Self::Github | Self::Container => Refusal::new(500, "InternalError", "internal error"),
         }
@@ -188,12 +190,16 @@ impl Request {
             Some("kms") => Some(Service::Kms),
             Some("lambda") => Some(Service::Lambda),
             Some("s3") => Some(Service::S3),
+            Some("ssm") => Some(Service::Ssm),
             Some("sts") => Some(Service::Sts),
             Some(_) => None,
             None if path == "/github/token" => Some(Service::Github),
             None if path.starts_with("/v2/") || path.starts_with("/v4/") => Some(Service::Container),
             None if self.header("x-amz-target").is_some_and(|target| target.starts_with("TrentService.")) => {
                 Some(Service::Kms)
+            }
+            None if self.header("x-amz-target").is_some_and(|target| target.starts_with("AmazonSSM.")) => {
+                Some(Service::Ssm)
             }
             None if self.header("x-amz-target").is_some() => Some(Service::Ecs),
             None if self.parameters().contains_key("Action") => Some(Service::Sts),

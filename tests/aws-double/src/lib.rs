@@ -1,5 +1,5 @@
 //! What of AWS the tests need and no emulator has, as one HTTP server on loopback: Lambda and ECS that run real programs,
-//! STS and IAM over several accounts, KMS with Ed25519, S3 that asks IAM before an S3 server behind it, and the tokens that
+//! STS and IAM over several accounts, KMS with Ed25519, Parameter Store, S3 that asks IAM before an S3 server behind it, and the tokens that
 //! GitHub gives its jobs. Each service speaks its own protocol; its module says what is true to AWS and what is not.
 //!
 //! It answers only calls by identities that it knows and whose credentials haven't expired, and takes a call for the
@@ -21,6 +21,7 @@ mod people;
 mod process;
 mod s3;
 mod server;
+mod ssm;
 mod sts;
 
 use std::net::{SocketAddr, TcpListener};
@@ -84,6 +85,7 @@ pub(crate) struct State {
     pub(crate) ecs: ecs::Ecs,
     pub(crate) lambda: lambda::Lambda,
     pub(crate) s3: s3::S3,
+    pub(crate) parameters: Vec<ssm::Parameter>,
     pub(crate) failures: Vec<(String, Failure)>,
     pub(crate) calls: Vec<Call>,
     pub(crate) complaints: Vec<String>,

@@ -89,6 +89,7 @@ fn action(request: &Request) -> Option<(Service, String)> {
     let action = match service {
         Service::Kms => format!("kms:{}", operation()?),
         Service::Ecs => format!("ecs:{}", operation()?),
+        Service::Ssm => format!("ssm:{}", operation()?),
         Service::Lambda => lambda::name(request.path())
             .filter(|_| request.head.method == "POST")
             .map(|_| "lambda:Invoke".to_owned())?,
@@ -113,7 +114,7 @@ async fn carry_out(
         Service::Github => return Ok(core.state().people.github(request)),
         Service::Container => return Ok(ecs::serve_container(core, request.path())),
         Service::Sts if action == "sts:AssumeRoleWithWebIdentity" => return core.state().assume_with_token(request),
-        Service::Ecs | Service::Kms | Service::Lambda | Service::S3 | Service::Sts => {}
+        Service::Ecs | Service::Kms | Service::Lambda | Service::S3 | Service::Ssm | Service::Sts => {}
     }
     let caller = core.state().people.who(service, request)?;
     let operation = action.split_once(':').map_or(action, |(_, operation)| operation);
@@ -124,6 +125,7 @@ async fn carry_out(
             _ => Err(Refusal::not_doubled(action)),
         },
         Service::Kms => core.state().kms(operation, request, &caller, failure.lie()),
+        Service::Ssm => core.state().ssm(operation, request, &caller),
         Service::Ecs => {
             let failure = if let Failure::Task(failure) = failure { Some(failure.clone()) } else { None };
             ecs::answer(core, operation, request, &caller, failure)
@@ -146,7 +148,9 @@ impl Core {
             Service::Lambda => {
                 lambda::name(request.path()).map(|name| [("FunctionName".to_owned(), name)].into()).unwrap_or_default()
             }
-            Service::Ecs | Service::Kms | Service::Sts | Service::Github | Service::Container => request.parameters(),
+            Service::Ecs | Service::Kms | Service::Ssm | Service::Sts | Service::Github | Service::Container => {
+                request.parameters()
+            }
         };
         state.calls.push(Call { action: action.to_owned(), access_key, caller, region, parameters });
         let position = state.failures.iter().position(|(of, _)| of == action);

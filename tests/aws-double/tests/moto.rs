@@ -158,3 +158,23 @@ fn sts_and_lambda_answer_and_refuse_as_moto_does() {
     assert_eq!(ours["AssumedRoleUser"]["Arn"], theirs["AssumedRoleUser"]["Arn"]);
     both.same("lambda", "invoke", &json!({ "FunctionName": "none", "Payload": "{}" }), &["more"]);
 }
+
+#[test]
+fn parameters_and_secrets_are_read_as_moto_does() {
+    let mut both = Both::new();
+    both.double.account(ACCOUNT).parameter("/airlock/production/hello/password", "p");
+    both.double.account(ACCOUNT).secret("airlock/production/hello/token", "t");
+    let parameter = json!({ "Name": "/airlock/production/hello/password", "Value": "p", "Type": "SecureString" });
+    both.theirs.call("ssm", "put_parameter", parameter);
+    let secret = json!({ "Name": "airlock/production/hello/token", "SecretString": "t" });
+    both.theirs.call("secretsmanager", "create_secret", secret);
+    // Of a parameter that isn't there AWS has no message.
+    let but = ["LastModifiedDate", "SourceResult", "message", "ResponseMetadata"];
+    for name in ["/airlock/production/hello/password", "/airlock/production/hello/gone"] {
+        both.same("ssm", "get_parameter", &json!({ "Name": name, "WithDecryption": true }), &but);
+    }
+    for name in ["token", "gone"] {
+        let name = format!("/aws/reference/secretsmanager/airlock/production/hello/{name}");
+        both.same("ssm", "get_parameter", &json!({ "Name": name, "WithDecryption": true }), &but);
+    }
+}

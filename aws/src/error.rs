@@ -198,9 +198,12 @@ fn of_answer(code: Option<&str>, message: Option<&str>, status: Option<u16>) -> 
         "AccessDenied" | "AccessDeniedException" | "AllAccessDisabled" | "UnauthorizedOperation" => {
             return ErrorKind::Denied;
         }
-        "NotFoundException" | "ResourceNotFoundException" | "ClusterNotFoundException" => return ErrorKind::Missing,
+        "NotFoundException" | "ResourceNotFoundException" | "ClusterNotFoundException" | "ParameterNotFound" => {
+            return ErrorKind::Missing;
+        }
         "DisabledException"
         | "KMSInvalidStateException"
+        | "InvalidKeyId"
         | "InvalidKeyUsageException"
         | "UnsupportedOperationException" => {
             return ErrorKind::Unusable;

@@ -13,7 +13,7 @@ use crate::files;
 
 pub(crate) use environment::{Environment, EnvironmentArgs, WhenBusy};
 pub(crate) use file::{
-    ArtifactConfig, BundleSettings, Config, EnvironmentConfig, PackKind, StepConfig, VariableConfig,
+    ArtifactConfig, BundleSettings, Config, EnvironmentConfig, NamedValue, PackKind, StepConfig, VariableConfig,
 };
 pub(crate) use gateway::{Gateway, LambdaGateway};
 

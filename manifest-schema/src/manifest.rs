@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::json::{Document, schema_tag, unique_map};
-use crate::names::{ArtifactName, ProjectName, ServiceName, string_schema};
+use crate::names::{ArtifactName, ParameterName, ProjectName, ServiceName, string_schema};
 use crate::time::Timestamp;
 
 pub use artifact::{Artifact, ArtifactKind, BlobEntry, BlobRef, Content, VendoredModule};
@@ -172,7 +172,7 @@ pub enum Step {
     Terraform {
         /// The bundle.
         artifact: ArtifactName,
-        /// Input variables; public, nothing secret belongs here.
+        /// Input variables. Texts are public: what is secret is named here, and only production has its value.
         #[serde(default, deserialize_with = "unique_map", skip_serializing_if = "BTreeMap::is_empty")]
         variables: BTreeMap<String, Variable>,
     },
@@ -203,6 +203,20 @@ pub enum Variable {
     Value(String),
     /// The digest of an artifact of this build, `sha256:…`.
     DigestOf(ArtifactName),
+    /// What production's Parameter Store has as `/airlock/ENVIRONMENT/PROJECT/NAME`.
+    Parameter(ParameterName),
+    /// What production's Secrets Manager has as `airlock/ENVIRONMENT/PROJECT/NAME`.
+    Secret(ParameterName),
+}
+
+impl Variable {
+    /// Whether only production knows the value.
+    pub fn is_reference(&self) -> bool {
+        match self {
+            Self::Value(_) | Self::DigestOf(_) => false,
+            Self::Parameter(_) | Self::Secret(_) => true,
+        }
+    }
 }
 
 /// A report about the build: a scan, a test run.
@@ -283,11 +297,13 @@ impl BuildManifest {
         })
     }
 
-    /// The text that a variable has in this build; `None` when it names an artifact that is not there.
-    pub fn resolve(&self, variable: &Variable) -> Option<String> {
+    /// The public text that a variable has in this build; `None` when only production knows it, or when it names an
+    /// artifact that is not there.
+    pub fn public_text(&self, variable: &Variable) -> Option<String> {
         match variable {
             Variable::Value(text) => Some(text.clone()),
             Variable::DigestOf(name) => self.artifact(name).map(|artifact| artifact.digest.to_string()),
+            Variable::Parameter(_) | Variable::Secret(_) => None,
         }
     }
 
@@ -312,7 +328,7 @@ impl BuildManifest {
                     terraform += 1;
                     self.expect_kind(step, artifact, ArtifactKind::Terraform)?;
                     for (name, variable) in variables {
-                        if self.resolve(variable).is_none() {
+                        if !variable.is_reference() && self.public_text(variable).is_none() {
                             return Err(format!("{step}: variable {name} names an artifact that the build has not"));
                         }
                     }

@@ -1,6 +1,6 @@
 //! Names that people and CI choose, checked once where they enter.
 //!
-//! Every name is safe as one component of a storage key and of a file path: it starts and ends with a letter or a
+//! Every name but a parameter's is safe as one component of a storage key and of a file path: it starts and ends with a letter or a
 //! digit, so it is never empty, `.` or `..`, and holds no separator.
 
 use std::fmt;
@@ -38,6 +38,18 @@ fn is_lower(value: &str) -> bool {
 
 fn is_mixed(value: &str) -> bool {
     fits(value, |b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'@'))
+}
+
+const PARAMETER_RULE: &str =
+    "use 1 to 256 of A-Z a-z 0-9 . _ - in 1 to 8 parts with / between them, none of them empty, . or ..";
+
+/// Parameter Store takes names of 15 levels, of which a prefix has up to 6, and Secrets Manager names of 512 characters
+/// (Systems Manager API reference, `PutParameter`; Secrets Manager API reference, `CreateSecret`).
+fn is_parameter(value: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    value.len() <= 256
+        && value.split('/').count() <= 8
+        && value.split('/').all(|part| !matches!(part, "" | "." | "..") && part.bytes().all(allowed))
 }
 
 /// Implements `JsonSchema` for a type that is a string with a pattern.
@@ -147,6 +159,13 @@ name_type!(
 name_type!(
     /// A person who may approve.
     PersonName, "person's name", is_mixed, MIXED_RULE, r"^(?!.*\.\.)[A-Za-z0-9]([A-Za-z0-9._@-]{0,61}[A-Za-z0-9])?$"
+);
+
+name_type!(
+    /// A parameter of SSM or a secret of Secrets Manager below its project's own prefix: unlike other names, several
+    /// components.
+    ParameterName, "parameter's name", is_parameter, PARAMETER_RULE,
+    r"^(?=.{1,256}$)(?!(.*/)?\.{1,2}(/|$))[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+){0,7}$"
 );
 
 /// The path of a file inside an artifact: relative, `/`-separated, UTF-8, at most 1024 bytes, with no empty, `.` or
@@ -293,6 +312,36 @@ mod tests {
         assert!(ChangeId::new("PRODCM-12").is_ok());
         assert!(PersonName::new("alice@example.com").is_ok());
         assert!(PersonName::new("../alice").is_err());
+    }
+
+    #[test]
+    fn parameters_stay_below_their_prefix() {
+        for good in ["a", "db-password", "Db/Main.pass_word", "a/..b", ".a", "a/b/c/d/e/f/g/h", &"x".repeat(256)] {
+            assert!(ParameterName::new(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "/a",
+            "a/",
+            "a//b",
+            ".",
+            "..",
+            "../other/a",
+            "a/../b",
+            "a/./b",
+            "a:1",
+            "a b",
+            "a@b",
+            "a+b",
+            "a\n",
+            "é",
+            "a\0",
+            "arn:aws:ssm:eu-central-1:1:parameter/x",
+            "a/b/c/d/e/f/g/h/i",
+            &"x".repeat(257),
+        ] {
+            assert!(ParameterName::new(bad).is_err(), "{bad:?} was taken");
+        }
     }
 
     #[test]

@@ -194,6 +194,9 @@ codes! {
     TerraformRole = "terraform.role":
         "The role that Terraform acts as can't be taken on."
         => "Let the worker's own role assume it, with session tags, and the role trust no other: \"Who Terraform is in AWS\" in docs/operations.md has both policies.",
+    TerraformVariable = "terraform.variable":
+        "A variable that is given by reference can't be read in production."
+        => "Make the parameter or secret that is named, and let the planner read it: \"Variables that only production knows\" in docs/operations.md has the policy.",
     TerraformFailed = "terraform.failed":
         "Terraform ended with an error."
         => "Read its messages in the job's events; after an apply, plan again to see what is left to do.",

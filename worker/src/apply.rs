@@ -19,7 +19,7 @@ use crate::plan::{summarise, summary};
 use crate::record;
 use crate::session::Session;
 use crate::stop::Stop;
-use crate::terraform::{SavedPlan, StatePlace, Terraform};
+use crate::terraform::{Redaction, SavedPlan, StatePlace, Terraform};
 use crate::work::WorkDir;
 
 /// Everything that the steps need, checked.
@@ -103,9 +103,13 @@ async fn check<'a>(
     let mut changes = None;
     if let Some(root) = bundle {
         let saved = saved_plan(session, plan).await?;
-        let terraform = Terraform::init(session, work, root, &admission.environment().terraform).await?;
+        let mut terraform = Terraform::init(session, work, root, &admission.environment().terraform).await?;
         let shown = approved.terraform.as_ref().map_or(&[][..], |terraform| &terraform.shown);
-        changes = Some(summarise(&terraform.show(&saved).await?, shown)?);
+        let held = terraform.show(&saved).await?;
+        changes = Some(summarise(&held, shown)?);
+        if let Some((_, variables)) = admission.manifest().manifest().terraform() {
+            terraform.conceal(Redaction::of_plan(&held, variables)?);
+        }
         prepared.terraform = Some((terraform, saved));
     }
     let derived = summary(admission, changes, services);

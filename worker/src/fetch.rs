@@ -182,6 +182,9 @@ fn judge(admission: &Admission, artifact: &Artifact, root: &std::path::Path) -> 
     let listed: Vec<_> = listed.map(|(file, bytes)| ConfigFile { path: file.path.as_str(), bytes }).collect();
     let rules = &admission.environment().terraform;
     let mut problems = configuration::check(&listed, Some(&rules.providers));
+    let variables = admission.manifest().manifest().terraform().into_iter().flat_map(|(_, variables)| variables);
+    let references = variables.filter(|(_, variable)| variable.is_reference()).map(|(name, _)| name.as_str());
+    problems.extend(configuration::check_references(&listed, references));
     problems.retain(|problem| problem.counts(|rule| rules.relaxed.contains(&rule)));
     let problems = problems.into_iter().map(|problem| problem.to_string());
     let brought = admission.manifest().manifest().providers().filter_map(|(provider, artifact)| {

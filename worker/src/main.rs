@@ -8,6 +8,7 @@ mod cluster;
 mod fetch;
 mod plan;
 mod record;
+mod references;
 mod session;
 mod start;
 mod stop;

@@ -13,9 +13,10 @@ use store::{Creation, Store};
 
 use crate::cluster::LocalCluster;
 use crate::fetch::{self, Images};
+use crate::references;
 use crate::session::Session;
 use crate::stop::Stop;
-use crate::terraform::{self, Terraform};
+use crate::terraform::{Terraform, Variables};
 use crate::work::WorkDir;
 
 /// Verifies, fetches, plans, signs.
@@ -23,6 +24,8 @@ pub(crate) async fn run(session: &Session) -> Result<(), Stop> {
     let admission = session.decide().await?;
     let (policy, warnings) = (admission.policy().policy().version, admission.warnings().to_vec());
     session.say(Happening::Verified { policy, warnings }).await?;
+    let manifest = admission.manifest().manifest();
+    references::expect_aws(session, manifest)?;
 
     let work = WorkDir::take(session).await?;
     // Read before Terraform looks at the state: if something is deployed in between, the plan is stale, not wrong.
@@ -34,16 +37,17 @@ pub(crate) async fn run(session: &Session) -> Result<(), Stop> {
 
     let mut saved = None;
     let mut changes = None;
-    if let (Some(root), Some((_, variables))) = (fetched.bundle, admission.manifest().manifest().terraform()) {
-        let variables = terraform::write_variables(&work, admission.manifest().manifest(), variables)?;
+    if let Some(root) = fetched.bundle {
         let rules = &admission.environment().terraform;
-        let terraform = Terraform::init(session, &work, root, rules).await?;
+        let mut terraform = Terraform::init(session, &work, root, rules).await?;
+        let variables = Variables::write(&work, manifest, &references::read(session, manifest).await?)?;
         let (plan, bytes) = terraform.plan(&variables).await?;
+        drop(variables);
         changes = Some(summarise(&terraform.show(&plan).await?, &rules.shown)?);
         saved = Some(bytes);
     }
     let cluster = LocalCluster::open(&session.config().cluster, &request.environment);
-    let summary = summary(&admission, changes, cluster.changes(admission.manifest().manifest())?);
+    let summary = summary(&admission, changes, cluster.changes(manifest)?);
     session.may_go_on()?;
     finish(session, &admission, base, &summary, saved.as_deref()).await?;
     empty_expired(session, &admission).await;

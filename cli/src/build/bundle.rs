@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use artifacts::{Origin, Packed, bundle_contents};
-use manifest_schema::manifest::Content;
+use manifest_schema::manifest::{Content, Step};
+use manifest_schema::names::ArtifactName;
 use policy::configuration::{self, ConfigFile, LOCK_FILE, Problem, Rule};
 
 use crate::config::BundleSettings;
@@ -23,8 +24,8 @@ pub(crate) struct Bundle {
 }
 
 impl Bundle {
-    /// Looks into an artifact; `None` if it is no bundle.
-    pub(crate) fn of(packed: &Packed, root: PathBuf, settings: BundleSettings) -> Option<Self> {
+    /// Looks into an artifact that these steps use; `None` if it is no bundle.
+    pub(crate) fn of(packed: &Packed, root: PathBuf, settings: BundleSettings, steps: &[Step]) -> Option<Self> {
         let Content::Terraform { files, .. } = &packed.artifact.content else { return None };
         let archive = packed.blobs.iter().find_map(|source| match &source.origin {
             Origin::Bytes(bytes) => Some(bytes),
@@ -38,7 +39,8 @@ impl Bundle {
             .collect();
         let lock = listed.iter().find(|file| file.path == LOCK_FILE).map(|file| file.bytes.to_vec());
         // Which providers production allows is in its trust policy, not here.
-        let problems = configuration::check(&listed, None);
+        let mut problems = configuration::check(&listed, None);
+        problems.extend(configuration::check_references(&listed, references(&packed.artifact.name, steps)));
         Some(Self { root, settings, lock, problems })
     }
 
@@ -65,4 +67,13 @@ impl Bundle {
         }
         Ok(())
     }
+}
+
+/// The variables that steps give a bundle by reference.
+fn references<'a>(bundle: &'a ArtifactName, steps: &'a [Step]) -> impl Iterator<Item = &'a str> {
+    let variables = steps.iter().filter_map(move |step| match step {
+        Step::Terraform { artifact, variables } if artifact == bundle => Some(variables),
+        Step::Terraform { .. } | Step::Service { .. } => None,
+    });
+    variables.flatten().filter(|(_, variable)| variable.is_reference()).map(|(name, _)| name.as_str())
 }

@@ -13,7 +13,7 @@ use store::StoreError;
 
 use super::bundle::Bundle;
 use super::providers;
-use crate::config::{ArtifactConfig, BundleSettings, PackKind, Project, StepConfig, VariableConfig};
+use crate::config::{ArtifactConfig, BundleSettings, NamedValue, PackKind, Project, StepConfig, VariableConfig};
 use crate::exit::Failure;
 
 /// Packs everything under `[artifacts]`, in the order of the names; and what there is to say of each Terraform bundle.
@@ -22,6 +22,7 @@ use crate::exit::Failure;
 /// When one can't be packed.
 pub(crate) fn artifacts(project: &Project, progress: Progress<'_>) -> Result<(Vec<Artifact>, Vec<Bundle>), Failure> {
     let (mut all, mut bundles) = (Vec::new(), Vec::new());
+    let steps = steps(project);
     for (name, config) in &project.config.artifacts {
         let path = project.resolve(&config.path);
         let packed = pack(name, &config.kind, &path, progress);
@@ -29,7 +30,7 @@ pub(crate) fn artifacts(project: &Project, progress: Progress<'_>) -> Result<(Ve
         if let PackKind::Terraform(settings) = &config.kind {
             let mirror = settings.mirror.as_ref().map(|mirror| project.resolve(mirror));
             let settings = BundleSettings { mirror, ..settings.clone() };
-            bundles.extend(Bundle::of(&packed, path, settings));
+            bundles.extend(Bundle::of(&packed, path, settings, &steps));
         }
         all.push(packed.artifact);
     }
@@ -81,7 +82,9 @@ pub(crate) fn evidence(project: &Project, progress: Progress<'_>) -> Result<Vec<
 pub(crate) fn steps(project: &Project) -> Vec<Step> {
     let variable = |config: &VariableConfig| match config {
         VariableConfig::Text(text) => Variable::Value(text.clone()),
-        VariableConfig::DigestOf(name) => Variable::DigestOf(name.digest_of.clone()),
+        VariableConfig::Named(NamedValue::DigestOf(artifact)) => Variable::DigestOf(artifact.clone()),
+        VariableConfig::Named(NamedValue::Parameter(name)) => Variable::Parameter(name.clone()),
+        VariableConfig::Named(NamedValue::Secret(name)) => Variable::Secret(name.clone()),
     };
     let step = |config: &StepConfig| match config {
         StepConfig::Terraform { artifact, variables } => Step::Terraform {

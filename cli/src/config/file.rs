@@ -1,11 +1,14 @@
 //! The words of `airlock.toml`.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 
 use manifest_schema::manifest::Platform;
-use manifest_schema::names::{ArtifactName, EnvironmentName, ProjectName, ServiceName};
-use serde::Deserialize;
+use manifest_schema::names::{ArtifactName, EnvironmentName, ParameterName, ProjectName, ServiceName};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use store::{BucketRules, Location};
 
 use super::WhenBusy;
@@ -136,22 +139,56 @@ pub(crate) enum StepConfig {
     },
 }
 
-/// A Terraform input variable.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(untagged, expecting = "expected a text, or { digest-of = \"artifact\" }")]
+/// A Terraform input variable: a text, or a table with one key, which names where its value comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum VariableConfig {
     /// A fixed text.
     Text(String),
-    /// The digest of an artifact.
-    DigestOf(DigestOf),
+    /// What is named.
+    Named(NamedValue),
 }
 
-/// `{ digest-of = "artifact" }`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(crate) struct DigestOf {
-    /// The artifact.
-    pub(crate) digest_of: ArtifactName,
+/// Where a variable's value comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum NamedValue {
+    /// `{ digest-of = "artifact" }`: the digest of an artifact.
+    DigestOf(ArtifactName),
+    /// `{ parameter = "name" }`: production's SSM parameter.
+    Parameter(ParameterName),
+    /// `{ secret = "name" }`: production's secret in Secrets Manager.
+    Secret(ParameterName),
+}
+
+// Not `untagged`, whose errors don't say what is wrong with a name.
+impl<'de> Deserialize<'de> for VariableConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextOrTable;
+
+        impl<'de> Visitor<'de> for TextOrTable {
+            type Value = VariableConfig;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(
+                    "a text, or one of { digest-of = \"artifact\" }, { parameter = \"name\" }, { secret = \"name\" }",
+                )
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<VariableConfig, E> {
+                Ok(VariableConfig::Text(text.to_owned()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut table: A) -> Result<VariableConfig, A::Error> {
+                let named = NamedValue::deserialize(MapAccessDeserializer::new(&mut table))?;
+                match table.next_key::<IgnoredAny>()? {
+                    None => Ok(VariableConfig::Named(named)),
+                    Some(_) => Err(de::Error::custom("a variable's value comes from one place; leave one key")),
+                }
+            }
+        }
+
+        deserializer.deserialize_any(TextOrTable)
+    }
 }
 
 #[derive(Deserialize)]
@@ -252,6 +289,21 @@ mod tests {
     }
 
     #[test]
+    fn a_variable_is_a_text_or_names_where_its_value_comes_from() {
+        let text = "project = \"a\"\n[[deploy]]\nterraform = \"t\"\n[deploy.variables]\nplain = \"p\"\n\
+                    site.digest-of = \"s\"\npassword = { parameter = \"db/password\" }\nkey = { secret = \"key\" }\n";
+        let config = Config::parse(text).unwrap();
+        let [StepConfig::Terraform { variables, .. }] = config.deploy.as_slice() else { panic!("{config:?}") };
+        let expected = [
+            ("key", VariableConfig::Named(NamedValue::Secret("key".parse().unwrap()))),
+            ("password", VariableConfig::Named(NamedValue::Parameter("db/password".parse().unwrap()))),
+            ("plain", VariableConfig::Text("p".to_owned())),
+            ("site", VariableConfig::Named(NamedValue::DigestOf("s".parse().unwrap()))),
+        ];
+        assert_eq!(*variables, expected.map(|(name, value)| (name.to_owned(), value)).into());
+    }
+
+    #[test]
     fn mistakes_are_told_with_their_line() {
         for (text, line, message) in [
             ("project = \"Hello\"", 1, "not a project name"),
@@ -266,6 +318,22 @@ mod tests {
             ),
             ("project = \"a\"\n[[deploy]]\nvariables = {}", 2, "a step is terraform"),
             ("project = \"a\"\n[[deploy]]\nterraform = \"t\"\nvariables = { x = 1 }", 4, "expected a text"),
+            (
+                "project = \"a\"\n[[deploy]]\nterraform = \"t\"\nvariables = { x = { parameter = \"../y\" } }",
+                4,
+                "is not a parameter's name: use",
+            ),
+            (
+                "project = \"a\"\n[[deploy]]\nterraform = \"t\"\nvariables = { x = { ssm = \"y\" } }",
+                4,
+                "expected one of `digest-of`, `parameter`, `secret`",
+            ),
+            (
+                "project = \"a\"\n[[deploy]]\nterraform = \"t\"\nvariables = { x = { parameter = \"y\", secret = \"y\" } }",
+                4,
+                "leave one key",
+            ),
+            ("project = \"a\"\n[[deploy]]\nterraform = \"t\"\nvariables = { x = {} }", 4, "expected"),
             ("project = \"a\"\nproject = \"b\"", 2, "duplicate key"),
             ("epoch = 1", 1, "missing field `project`"),
             ("project = \"a\"\n[environments.p]\nartifacts = \"s4://x\"", 3, "not a store's location"),

@@ -113,9 +113,10 @@ fn every_kind_of_difference_is_told() {
                 let Step::Terraform { variables, .. } = &mut m.deploy[0] else { unreachable!() };
                 variables.remove("site");
                 variables.insert("release".to_owned(), Variable::Value("r8".to_owned()));
+                variables.insert("token".to_owned(), Variable::Parameter("token".parse().unwrap()));
                 variables.insert("zone".to_owned(), Variable::Value("a".to_owned()));
             },
-            &["step terraform infra changed", "  release changed", "  site removed", "  zone added"],
+            &["step terraform infra changed", "  release changed", "  site removed", "  token changed", "  zone added"],
         ),
         (
             "another bundle",
@@ -127,8 +128,10 @@ fn every_kind_of_difference_is_told() {
                 "artifact infra removed",
                 "artifact infra2 added",
                 "step terraform infra2 changed",
+                "  password removed",
                 "  release removed",
                 "  site removed",
+                "  token removed",
             ],
         ),
         ("evidence", |m| m.evidence[0] = report("sast", "2 findings"), &["evidence sast changed"]),

@@ -97,6 +97,8 @@ pub(crate) fn build(number: u64) -> BuildManifest {
     let variables = BTreeMap::from([
         ("release".to_owned(), Variable::Value(format!("r{number}"))),
         ("site".to_owned(), Variable::DigestOf("site".parse().unwrap())),
+        ("password".to_owned(), Variable::Parameter("db/password".parse().unwrap())),
+        ("token".to_owned(), Variable::Secret("token".parse().unwrap())),
     ]);
     BuildManifest {
         schema: BuildManifestSchema,
@@ -131,8 +133,10 @@ fn a_sound_manifest_round_trips_and_names_every_blob_once() {
     // config, infra, a.html, b.css, the image's manifest and two layers, sast.
     assert_eq!(manifest.blobs().len(), 8);
     assert_eq!(manifest.terraform().unwrap().0.name.as_str(), "infra");
-    let resolved: Vec<_> = manifest.terraform().unwrap().1.values().map(|v| manifest.resolve(v).unwrap()).collect();
-    assert_eq!(resolved, ["r7".to_owned(), manifest.artifacts[2].digest.to_string()]);
+    let variables = manifest.terraform().unwrap().1;
+    let public: Vec<_> = variables.values().map(|variable| manifest.public_text(variable)).collect();
+    let digest = manifest.artifacts[2].digest.to_string();
+    assert_eq!(public, [None, Some("r7".to_owned()), Some(digest), None], "password, release, site, token");
 }
 
 /// A provider of this version.
@@ -376,7 +380,13 @@ prop_compose! {
         manifest.artifacts[2] = linked("site", site, links);
         manifest.artifacts[3] = image("web", &layers.iter().map(String::as_str).collect::<Vec<_>>());
         manifest.evidence = evidence.iter().map(|(name, content)| report(name, content)).collect();
-        let variables = BTreeMap::from([("text".to_owned(), Variable::Value(text))]);
+        let name: String = text.bytes().filter(u8::is_ascii_alphanumeric).map(char::from).collect();
+        let name: ParameterName = format!("a{name}").parse().unwrap();
+        let variables = BTreeMap::from([
+            ("parameter".to_owned(), Variable::Parameter(name.clone())),
+            ("secret".to_owned(), Variable::Secret(name)),
+            ("text".to_owned(), Variable::Value(text)),
+        ]);
         manifest.deploy = vec![Step::Terraform { artifact: "infra".parse().unwrap(), variables }];
         manifest.deploy.extend(services.iter().map(|name| service(name, "web")));
         manifest

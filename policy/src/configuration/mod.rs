@@ -13,6 +13,7 @@ mod providers;
 mod read;
 mod relaxed;
 mod structure;
+mod variables;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -20,6 +21,7 @@ use std::fmt;
 pub use files::inside;
 pub use lock::{LOCK_FILE, LockedProvider, locked_providers};
 pub use modules::{ModuleCall, module_calls, with_module_sources};
+pub use variables::check_references;
 
 use calls::Calls;
 use providers::Providers;
@@ -63,6 +65,8 @@ pub enum Rule {
     FilePath,
     /// A call of `nonsensitive`, which lets what is sensitive leave in addresses, attribute paths and messages.
     Nonsensitive,
+    /// A variable whose value only production knows, and that the root module doesn't keep secret.
+    Reference,
     /// A provider that the trust policy doesn't allow.
     Provider,
     /// A provider in use, and no lock file.
@@ -86,6 +90,7 @@ impl Rule {
             Self::ModuleSource => "configuration.module-source",
             Self::FilePath => "configuration.file-path",
             Self::Nonsensitive => "configuration.nonsensitive",
+            Self::Reference => "configuration.reference",
             Self::Provider => "configuration.provider",
             Self::Unlocked => "configuration.unlocked",
         }

@@ -19,6 +19,8 @@ pub(super) struct Entry {
     pub(super) path: Vec<String>,
     /// The text there; `None` for a block, and for anything that would have to be evaluated.
     pub(super) text: Option<String>,
+    /// The same of `true` and `false`.
+    pub(super) boolean: Option<bool>,
     pub(super) line: usize,
 }
 
@@ -87,9 +89,11 @@ struct Entries<'a> {
 }
 
 impl Entries<'_> {
-    fn push(&mut self, path: &[String], text: Option<String>, at: &impl Span) {
+    fn push(&mut self, path: &[String], value: Option<&Expression>, at: &impl Span) {
         let line = at.span().map_or(1, |span| line_of(self.text, span.start));
-        self.list.push(Entry { path: path.to_vec(), text, line });
+        let text = value.and_then(Expression::as_str).map(str::to_owned);
+        let boolean = value.and_then(Expression::as_bool);
+        self.list.push(Entry { path: path.to_vec(), text, boolean, line });
     }
 
     fn body(&mut self, path: &[String], body: &Body) {
@@ -98,7 +102,7 @@ impl Entries<'_> {
                 Structure::Block(block) => self.block(path, block),
                 Structure::Attribute(attribute) => {
                     let path = longer(path, attribute.key.as_str());
-                    self.push(&path, attribute.value.as_str().map(str::to_owned), attribute);
+                    self.push(&path, Some(&attribute.value), attribute);
                     self.object(&path, &attribute.value);
                 }
             }
@@ -122,7 +126,7 @@ impl Entries<'_> {
                 ObjectKey::Expression(key) => key.as_str().unwrap_or("(computed)"),
             };
             let path = longer(path, name);
-            self.push(&path, value.expr().as_str().map(str::to_owned), value.expr());
+            self.push(&path, Some(value.expr()), value.expr());
             self.object(&path, value.expr());
         }
     }
@@ -160,7 +164,8 @@ fn json_entries(path: &[String], node: &Node<'_>, whole: &str, read: &mut Read<'
                 let line = value.line(whole);
                 read.calls.json_string(key, line);
                 let text = if let Kind::String(text) = &value.kind { Some(text.clone()) } else { None };
-                read.entries.push(Entry { path: path.clone(), text, line });
+                let boolean = if let Kind::Bool(boolean) = value.kind { Some(boolean) } else { None };
+                read.entries.push(Entry { path: path.clone(), text, boolean, line });
                 json_entries(&path, value, whole, read);
             }
         }

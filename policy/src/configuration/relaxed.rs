@@ -22,6 +22,7 @@ impl Rule {
             | Self::Backend
             | Self::ModuleSource
             | Self::FilePath
+            | Self::Reference
             | Self::Provider
             | Self::Unlocked => None,
         }

@@ -3,24 +3,28 @@
 
 mod credentials;
 pub(crate) mod lock;
+mod memory;
 mod read_only;
+mod redaction;
 mod run;
 mod saved;
 mod state;
 mod stream;
+mod variables;
 mod version;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use manifest_schema::manifest::{BuildManifest, Variable};
 use manifest_schema::trust::TerraformRules;
 use manifest_schema::{Code, Reason};
 use serde_json::json;
 
+pub(crate) use redaction::Redaction;
 pub(crate) use saved::SavedPlan;
 pub(crate) use state::StatePlace;
+pub(crate) use variables::Variables;
 
 use self::credentials::Access;
 use self::saved::Blank;
@@ -37,6 +41,7 @@ pub(crate) struct Terraform<'a> {
     root: PathBuf,
     environment: BTreeMap<&'static str, PathBuf>,
     aws: Option<Access>,
+    redaction: Redaction,
 }
 
 impl<'a> Terraform<'a> {
@@ -70,16 +75,23 @@ impl<'a> Terraform<'a> {
             ("TF_IN_AUTOMATION", PathBuf::from("1")),
             ("TMPDIR", home),
         ]);
-        let terraform = Self { session, program, leash, root, environment, aws };
+        let terraform = Self { session, program, leash, root, environment, aws, redaction: Redaction::default() };
         terraform.expect_allowed(rules).await?;
         terraform.run("init", &["init", "-input=false", "-no-color", "-lockfile=readonly"]).await?;
         Ok(terraform)
     }
 
+    /// From here on, tells nothing of these values.
+    pub(crate) fn conceal(&mut self, redaction: Redaction) {
+        self.redaction = redaction;
+    }
+
     /// Makes a saved plan; gives its bytes, too.
-    pub(crate) async fn plan(&self, variables: &Path) -> Result<(SavedPlan, Vec<u8>), Stop> {
+    pub(crate) async fn plan(&mut self, variables: &Variables) -> Result<(SavedPlan, Vec<u8>), Stop> {
+        self.conceal(variables.redaction().clone());
         let blank = Blank::new()?;
-        let (out, vars) = (format!("-out={}", blank.path().display()), format!("-var-file={}", variables.display()));
+        let out = format!("-out={}", blank.path().display());
+        let vars = format!("-var-file={}", variables.path().display());
         self.run("plan", &["plan", "-input=false", "-no-color", "-lock=false", "-json", &out, &vars]).await?;
         blank.seal()
     }
@@ -94,20 +106,6 @@ impl<'a> Terraform<'a> {
         let saved = saved.path().display().to_string();
         self.run("apply", &["apply", "-input=false", "-no-color", "-json", &saved]).await.map(drop)
     }
-}
-
-/// Writes the build's variables where Terraform reads them; they are public.
-pub(crate) fn write_variables(
-    work: &WorkDir,
-    manifest: &BuildManifest,
-    variables: &BTreeMap<String, Variable>,
-) -> Result<PathBuf, Stop> {
-    let values: BTreeMap<_, _> =
-        variables.iter().filter_map(|(name, variable)| Some((name, manifest.resolve(variable)?))).collect();
-    let path = work.join("variables.tfvars.json");
-    let written = private_file(&path).and_then(|mut file| file.write_all(&manifest_schema::json::to_bytes(&values)));
-    written.map_err(|error| Stop::failed(format!("can't write the variables: {error}")))?;
-    Ok(path)
 }
 
 /// The CLI configuration: the providers that the build brings, then those that the worker's owner keeps, and no other

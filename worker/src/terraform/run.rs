@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::Terraform;
 use super::credentials::Access;
+use super::redaction::Redaction;
 use super::stream::{Line, read_line};
 use crate::session::Session;
 use crate::stop::{Asked, Stop};
@@ -53,7 +54,7 @@ impl Terraform<'_> {
             .map_err(|error| Stop::failed(format!("can't start {}: {error}", self.program.display())))?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let streams = arguments.contains(&"-json") && name != "show";
-        let mut heard = Heard::new(self.session);
+        let mut heard = Heard::new(self.session, &self.redaction);
         let listening = async {
             let out = async {
                 match stdout {
@@ -81,6 +82,7 @@ impl Terraform<'_> {
         // A command that was interrupted failed because of that.
         self.session.may_go_on()?;
         let printed = String::from_utf8_lossy(&errors.unwrap_or_default()).into_owned();
+        let printed = self.redaction.clean(&printed);
         if name == "init" {
             // It has seen no state and no variable yet: nothing in it is secret, and it is long.
             heard.lines.extend(last_lines(&printed));
@@ -144,6 +146,7 @@ async fn read_all(stream: impl AsyncRead + Unpin) -> Output {
 /// What Terraform has said so far, and what of it is still to be passed on.
 struct Heard<'a> {
     session: &'a Session,
+    redaction: &'a Redaction,
     lines: Vec<String>,
     flushed: Instant,
     errors: Vec<String>,
@@ -152,8 +155,9 @@ struct Heard<'a> {
 }
 
 impl<'a> Heard<'a> {
-    fn new(session: &'a Session) -> Self {
-        Self { session, lines: Vec::new(), flushed: Instant::now(), errors: Vec::new(), stale: false, broken: None }
+    fn new(session: &'a Session, redaction: &'a Redaction) -> Self {
+        let (lines, errors, flushed) = (Vec::new(), Vec::new(), Instant::now());
+        Self { session, redaction, lines, flushed, errors, stale: false, broken: None }
     }
 
     /// Listens to the end of the stream, whatever happens: a Terraform whose output nobody reads any more would die of it
@@ -179,10 +183,11 @@ impl<'a> Heard<'a> {
                 return Ok(());
             }
             match read_line(&bytes) {
-                Some(Line::Progress(line)) => self.lines.push(clip(&line)),
+                Some(Line::Progress(line)) => self.lines.push(clip(&self.redaction.clean(&line))),
                 Some(Line::Error { summary, detail }) => {
                     self.stale |= summary.contains("Saved plan is stale");
                     let line = if detail.is_empty() { summary } else { format!("{summary}: {detail}") };
+                    let line = self.redaction.clean(&line);
                     self.lines.push(clip(&format!("error: {line}")));
                     self.errors.push(clip(&line));
                 }

@@ -4,12 +4,11 @@
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, Write as _};
-use std::os::fd::AsRawFd as _;
 use std::path::PathBuf;
 
 use manifest_schema::{Code, Digest};
-use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 
+use super::memory;
 use crate::stop::Stop;
 
 /// Largest saved plan that is kept, in bytes.
@@ -26,21 +25,18 @@ pub(crate) struct SavedPlan {
 
 impl Blank {
     pub(crate) fn new() -> Result<Self, Stop> {
-        // Inherited by whom the worker starts, which is Terraform and nobody else.
-        let memory = memfd_create("saved.tfplan", MemfdFlags::ALLOW_SEALING);
-        memory.map(|memory| Self(memory.into())).map_err(|error| unusable(error.into()))
+        memory::blank("saved.tfplan").map(Self).map_err(unusable)
     }
 
     /// What Terraform calls it.
     pub(crate) fn path(&self) -> PathBuf {
-        path(&self.0)
+        memory::path(&self.0)
     }
 
     /// The plan that Terraform has written, and its bytes.
     pub(crate) fn seal(self) -> Result<(SavedPlan, Vec<u8>), Stop> {
         let mut file = self.0;
-        let all = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
-        fcntl_add_seals(&file, all).map_err(|error| unusable(error.into()))?;
+        memory::seal(&file).map_err(unusable)?;
         let size = file.metadata().map_err(unusable)?.len();
         if size > MOST {
             return Err(Stop::failed(format!("the saved plan has {size} bytes; at most {MOST} are kept")));
@@ -71,13 +67,8 @@ impl SavedPlan {
 
     /// What Terraform calls it.
     pub(crate) fn path(&self) -> PathBuf {
-        path(&self.file)
+        memory::path(&self.file)
     }
-}
-
-/// The name of an inherited descriptor (proc_pid_fd(5)).
-fn path(file: &File) -> PathBuf {
-    PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()))
 }
 
 fn unusable(error: io::Error) -> Stop {

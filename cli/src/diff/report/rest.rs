@@ -86,6 +86,8 @@ fn variable(value: &Variable) -> String {
     match value {
         Variable::Value(text) => clip(&format!("{text:?}"), VALUE),
         Variable::DigestOf(artifact) => format!("digest of {artifact}"),
+        Variable::Parameter(name) => format!("parameter {name}"),
+        Variable::Secret(name) => format!("secret {name}"),
     }
 }
 

@@ -96,6 +96,8 @@ fn step_told(step: &Step) -> String {
                 .map(|(name, value)| match value {
                     Variable::Value(text) => format!("{name} = {text:?}"),
                     Variable::DigestOf(artifact) => format!("{name} = digest of {artifact}"),
+                    Variable::Parameter(parameter) => format!("{name} = parameter {parameter}"),
+                    Variable::Secret(secret) => format!("{name} = secret {secret}"),
                 })
                 .collect(),
         ),

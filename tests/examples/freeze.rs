@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use flows::{Scratch, wait_until};
@@ -29,6 +30,8 @@ async fn main() {
     frozen.artifacts();
     frozen.production(&cancelled);
     frozen.requests_and_answers(&cancelled).await;
+    // Last: it changes what is built.
+    frozen.manifest_of_everything();
 }
 
 struct Frozen {
@@ -79,6 +82,33 @@ impl Frozen {
         let envelope = fs::read_dir(&policy).unwrap().map(|entry| entry.unwrap().path());
         let envelope = envelope.into_iter().find(|path| path.to_string_lossy().ends_with(".dsse.json")).unwrap();
         self.write("trust-policy-statement", &fs::read(envelope).unwrap());
+    }
+
+    /// What the example has not: modules and a provider that the build brings, links, a single file, variables of every kind.
+    fn manifest_of_everything(&self) {
+        let scratch = &self.scratch;
+        let program = scratch.outside("mirror/example.com/test/fake/1.0.0/linux_amd64/terraform-provider-fake_v1.0.0");
+        fs::create_dir_all(program.parent().unwrap()).unwrap();
+        fs::write(&program, "#!/bin/sh\n").unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        std::os::unix::fs::symlink("index.html", scratch.path("public/latest.html")).unwrap();
+        scratch.write(".gitignore", "build/\n*.pem\n*.json\n.terraform/\n");
+        scratch.write("shared/beside/main.tf", "resource \"terraform_data\" \"beside\" {}\n");
+        scratch.write(
+            "infra/everything.tf",
+            "terraform {\n  required_providers {\n    fake = { source = \"example.com/test/fake\" }\n  }\n}\n\
+             module \"beside\" {\n  source = \"../shared/beside\"\n}\n\
+             variable \"password\" {\n  sensitive = true\n}\nvariable \"token\" {\n  sensitive = true\n}\n",
+        );
+        let references = "password = { parameter = \"db/password\" }, token = { secret = \"token\" }, greeting";
+        scratch.replace(&scratch.path("airlock.toml"), "greeting", references);
+        let file = "[artifacts.config]\nkind = \"file\"\npath = \"build-image.sh\"\n\n[artifacts.site]";
+        scratch.replace(&scratch.path("airlock.toml"), "[artifacts.site]", file);
+        let mirror = format!("-plugin-dir={}", scratch.outside("mirror").display());
+        scratch.terraform(&["-chdir=infra", "init", "-input=false", "-backend=false", &mirror]).exits(0);
+        scratch.commit("Use everything");
+        scratch.build();
+        self.write("build-manifest.everything", &fs::read(scratch.path("build-manifest.json")).unwrap());
     }
 
     fn production(&self, apply: &str) {

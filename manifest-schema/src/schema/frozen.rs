@@ -74,6 +74,23 @@ fn what_was_written_is_read_and_written_again_byte_for_byte() {
     }
 }
 
+/// Or it could change without anybody noticing.
+#[test]
+fn every_kind_of_artifact_and_of_variable_is_frozen() {
+    let manifest: BuildManifest = document("build-manifest.everything", &fixtures()["build-manifest.everything"]);
+    let kinds: BTreeSet<String> = manifest.artifacts.iter().map(|artifact| artifact.kind().to_string()).collect();
+    assert_eq!(kinds, ["directory", "file", "image", "provider", "terraform"].map(str::to_owned).into());
+    let written: serde_json::Value = serde_json::from_slice(&manifest.to_bytes()).unwrap();
+    let fields = |list: &serde_json::Value| -> BTreeSet<String> {
+        list.as_array().unwrap().iter().flat_map(|one| one.as_object().unwrap().keys().cloned()).collect()
+    };
+    let artifacts = fields(&written["artifacts"]);
+    assert!(["files", "links", "modules", "blobs", "provider"].iter().all(|field| artifacts.contains(*field)));
+    let variables = manifest.terraform().unwrap().1.values().map(|variable| serde_json::to_value(variable).unwrap());
+    let variables = fields(&variables.collect());
+    assert_eq!(variables, ["digestOf", "parameter", "secret", "value"].map(str::to_owned).into());
+}
+
 #[test]
 fn every_document_and_every_kind_of_event_is_frozen() {
     let all = fixtures();

@@ -14,17 +14,18 @@ use serde_json::{Value, json};
 
 /// Seeds of each lane; a lane is a production of its own.
 fn seeds() -> u32 {
-    10 * std::env::var("SOAK").map_or(1, |soak| soak.parse::<u32>().expect("SOAK is a number"))
+    5 * std::env::var("SOAK").map_or(1, |soak| soak.parse::<u32>().expect("SOAK is a number"))
 }
 
-const LANES: u32 = 2;
+/// Tried at the same time: most of it is waiting until a death is found out.
+const LANES: u32 = 4;
 
 /// After so many kills in a row a deploy may finish: the dead pile up.
 const IN_A_ROW: u32 = 2;
 
-/// ECS takes longer than a second to stop a task. S3 tells times in whole seconds, and a lock that could have been made
-/// after its job's end would be left to people.
-const TO_STOP: Duration = Duration::from_millis(1200);
+/// For each of three states: ECS takes longer than a second to stop a task. S3 tells times in whole seconds, and a lock
+/// that could have been made after its job's end would be left to people.
+const TO_STOP: Duration = Duration::from_millis(400);
 const PACE: Duration = Duration::from_millis(10);
 
 /// A change of several resources, one after the other, each of which takes a while.
@@ -48,17 +49,15 @@ fn killed(states: &States, share: f64, whole: Duration) -> String {
     std::thread::sleep(whole.mul_f64(share));
     states.double.pace(TO_STOP);
     states.double.kill(&task);
-    let run = deploy.end();
+    deploy.kill();
+    // Whoever looks at a job whose task has stopped closes it.
+    let ended = wait_until("the end of a killed job", || {
+        states.airlock(&["get-deploy-job-status", &job]);
+        states.story(&job).pop().filter(|word| word.starts_with("ended"))
+    });
     states.double.pace(PACE);
-
-    let story = states.story(&job);
-    let last = story.last().unwrap().as_str();
-    match run.code {
-        // It was quicker.
-        0 => assert_eq!(last, "ended succeeded", "{}", run.all()),
-        5 => assert_eq!(last, "ended interrupted", "{}", run.all()),
-        other => panic!("{other}: {story:?}\n{}", run.all()),
-    }
+    // Or it was quicker.
+    assert!(matches!(ended.as_str(), "ended interrupted" | "ended succeeded"), "{job}: {ended}");
     job
 }
 
@@ -80,7 +79,8 @@ fn locked_as(states: &States) -> Option<Value> {
     states.lock().map(|lock| lock["ID"].clone())
 }
 
-fn lane(lane: u32) {
+/// Tries every seed of one lane; says how many left a lock of their own.
+fn lane(lane: u32) -> u32 {
     let states = States::new();
     let other = "states/production/other/terraform.tfstate.tflock";
     let foreign = json!({ "ID": "1", "Who": "ada@laptop" });
@@ -114,15 +114,14 @@ fn lane(lane: u32) {
         }
     }
     assert_eq!(states.object(other), Some(foreign), "somebody else's lock");
-    assert!(locks >= seeds() / 10, "hardly any was killed while Terraform applied: {locks}");
+    locks
 }
 
 #[test]
 fn an_apply_killed_anywhere_loses_nothing_of_its_state() {
-    lane(0);
-}
-
-#[test]
-fn an_apply_killed_anywhere_else_loses_nothing_either() {
-    lane(1);
+    let locks: u32 = std::thread::scope(|scope| {
+        let lanes: Vec<_> = (0..LANES).map(|number| scope.spawn(move || lane(number))).collect();
+        lanes.into_iter().map(|lane| lane.join().unwrap()).sum()
+    });
+    assert!(locks >= LANES * seeds() / 10, "hardly any was killed while Terraform applied: {locks}");
 }

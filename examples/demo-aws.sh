@@ -93,7 +93,8 @@ read_artifacts=$(allow '["s3:GetObject", "s3:ListBucket"]' "$(bucket artifacts)"
 write_artifacts=$(allow '["s3:PutObject", "s3:ListBucketMultipartUploads", "s3:AbortMultipartUpload"]' "$(bucket artifacts)")
 own_store=$(allow '["s3:GetObject", "s3:PutObject", "s3:ListBucket"]' "$(bucket production)")
 # What Terraform saved is for planner and deployer.
-no_plans='{"Effect": "Deny", "Action": "s3:*", "Resource": "arn:aws:s3:::production/airlock/saved-plans/*"}'
+no_plans='{"Effect": "Deny", "Action": "s3:*", "Resource": ["arn:aws:s3:::production/airlock/saved-plans/*",
+  "arn:aws:s3:::production/airlock/errored-states/*"]}'
 run_tasks=$(allow '["ecs:RunTask", "ecs:DescribeTasks", "ecs:StopTask"]' '"*"')
 pass_roles="{\"Effect\": \"Allow\", \"Action\": \"iam:PassRole\", \"Resource\": \"arn:aws:iam::$prod:role/*\",
   \"Condition\": {\"StringEquals\": {\"iam:PassedToService\": \"ecs-tasks.amazonaws.com\"}}}"

@@ -65,6 +65,11 @@ impl PlanSummary {
 pub struct TerraformChanges {
     /// Version of Terraform (or OpenTofu) that planned.
     pub version: String,
+    /// Providers that could run, as the dependency lock file names them, in its order.
+    pub providers: Vec<LockedProvider>,
+    /// The state that the plan starts from; absent where there is none yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<StateVersion>,
     /// `type.attribute` paths whose values may be shown, as the trust policy said when the plan was made.
     pub shown: Vec<String>,
     /// Resources that would change, sorted by address; those that stay as they are aren't listed. One that is imported
@@ -74,6 +79,28 @@ pub struct TerraformChanges {
     pub drift: Vec<ResourceChange>,
     /// Names of outputs that would change, sorted. Never their values.
     pub outputs: Vec<String>,
+}
+
+/// One provider as a root module's dependency lock file (`.terraform.lock.hcl`) names it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct LockedProvider {
+    /// Its source address.
+    pub address: String,
+    /// Its version.
+    pub version: String,
+    /// What its archive may hash to: `zh:` and the hex SHA-256 of the archive, or `h1:` and Go's hash of what is in it.
+    pub hashes: Vec<String>,
+}
+
+/// Which of all states of a root module this is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct StateVersion {
+    /// The same for all states that follow from one another.
+    pub lineage: String,
+    /// Grows with every change.
+    pub serial: u64,
 }
 
 /// What would happen to one resource.

@@ -197,6 +197,9 @@ codes! {
     TerraformVariable = "terraform.variable":
         "A variable that is given by reference can't be read in production."
         => "Make the parameter or secret that is named, and let the planner read it: \"Variables that only production knows\" in docs/operations.md has the policy.",
+    StateNotSaved = "state.not-saved":
+        "Terraform changed things and could not save its state, so that the next plan would not know of them."
+        => "Put the state that was kept in the production store where it belongs, as docs/operations.md says under \"A state that could not be saved\"; then plan again.",
     TerraformFailed = "terraform.failed":
         "Terraform ended with an error."
         => "Read its messages in the job's events; after an apply, plan again to see what is left to do.",

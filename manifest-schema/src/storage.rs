@@ -47,6 +47,9 @@ pub enum Key {
     /// Terraform's saved plan, by the plan job that made it; emptied once it can't be applied any more. It may hold
     /// secrets and is for planner and deployer only, so it is under a prefix of its own, which permissions can name.
     SavedPlan(JobId),
+    /// The state that a job's Terraform could not save where it belongs; emptied once it is there. It may hold secrets and
+    /// is, but for planner and deployer, for the people who put it there.
+    ErroredState(EnvironmentName, ProjectName, JobId),
     /// The deployer's signed statement about the record, by its digest, of what a job did.
     JobDeployment(JobId, Digest),
     /// The job that made a plan; written last by the planner.
@@ -121,6 +124,9 @@ impl fmt::Display for Key {
             Self::JobPlan(job, PlanFile::Summary) => write!(f, "jobs/{job}/plan/summary.json"),
             Self::JobPlan(job, PlanFile::Envelope) => write!(f, "jobs/{job}/plan/plan.dsse.json"),
             Self::SavedPlan(job) => write!(f, "{}{job}.tfplan", prefix::SAVED_PLANS),
+            Self::ErroredState(environment, project, job) => {
+                write!(f, "{}{job}.tfstate", prefix::errored_states(environment, project))
+            }
             Self::JobDeployment(job, record) => write!(f, "jobs/{job}/deployment/{}.dsse.json", record.hex()),
             Self::PlanJob(plan) => write!(f, "plans/{}/job.json", plan.hex()),
             Self::PlanClaim(plan, number) => write!(f, "{}{number:06}.json", prefix::claims(*plan)),
@@ -142,6 +148,11 @@ impl Key {
     pub fn saved_by(key: &str) -> Option<JobId> {
         key.strip_prefix(prefix::SAVED_PLANS)?.strip_suffix(".tfplan")?.parse().ok()
     }
+
+    /// The job at the end of an unsaved state's key.
+    pub fn errored_by(key: &str) -> Option<JobId> {
+        key.strip_prefix(prefix::ERRORED_STATES)?.rsplit('/').next()?.strip_suffix(".tfstate")?.parse().ok()
+    }
 }
 
 /// Prefixes to list under; each ends with `/`.
@@ -158,6 +169,8 @@ pub mod prefix {
     pub const JOBS: &str = "jobs/";
     /// All saved plans.
     pub const SAVED_PLANS: &str = "saved-plans/";
+    /// All states that could not be saved.
+    pub const ERRORED_STATES: &str = "errored-states/";
     /// All environments.
     pub const ENVIRONMENTS: &str = "environments/";
 
@@ -184,6 +197,11 @@ pub mod prefix {
     /// All events of a job.
     pub fn job_events(job: JobId) -> String {
         format!("{JOBS}{job}/events/")
+    }
+
+    /// All states of a project in an environment that could not be saved.
+    pub fn errored_states(environment: &EnvironmentName, project: &ProjectName) -> String {
+        format!("{ERRORED_STATES}{environment}/{project}/")
     }
 
     /// All claims on a plan.
@@ -233,6 +251,10 @@ mod tests {
                 Key::Deployed(place.clone(), project.clone(), 3),
                 "environments/production/hello/deployed/000003.json".to_owned(),
             ),
+            (
+                Key::ErroredState(place.clone(), project.clone(), job),
+                format!("errored-states/production/hello/{job}.tfstate"),
+            ),
             (Key::Lease(place, project), "environments/production/hello/lease.json".to_owned()),
         ] {
             assert_eq!(key.to_string(), expected);
@@ -246,5 +268,7 @@ mod tests {
         let job: JobId = "01939c7e-5d2f-7c3a-9b1e-0123456789ab".parse().unwrap();
         assert_eq!(Key::saved_by(&Key::SavedPlan(job).to_string()), Some(job));
         assert_eq!(Key::saved_by("saved-plans/x.tfplan"), None);
+        assert_eq!(Key::errored_by(&format!("errored-states/production/hello/{job}.tfstate")), Some(job));
+        assert_eq!(Key::errored_by(&format!("states/production/hello/{job}.tfstate")), None);
     }
 }

@@ -8,5 +8,6 @@ pub mod configuration;
 mod json;
 pub mod plan;
 mod secret_names;
+pub mod state;
 
 pub use secret_names::is_secret_name;

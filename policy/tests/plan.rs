@@ -3,8 +3,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests are tests")]
 
-use manifest_schema::plan::{ImageChange, ResourceAction, ServiceChange, TerraformChanges};
-use policy::plan::{PlanError, RULES, Verdict, findings, summarise, verdict};
+use manifest_schema::plan::{
+    ImageChange, LockedProvider, ResourceAction, ServiceChange, StateVersion, TerraformChanges,
+};
+use policy::plan::{PlanError, PlanParts, RULES, Verdict, findings, verdict};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -13,6 +15,13 @@ const CHANGE: &[u8] = include_bytes!("fixtures/terraform-data-change.json");
 const NOTHING: &[u8] = include_bytes!("fixtures/terraform-data-no-op.json");
 const AWS: &[u8] = include_bytes!("fixtures/aws-risky.json");
 
+/// What a saved plan comes to whose output of `terraform show -json` this is: on a state, under a lock file.
+fn summarise(json: &[u8], shown: &[String]) -> Result<TerraformChanges, PlanError> {
+    policy::plan::summarise(PlanParts { json, state: STATE, lock: b"" }, shown)
+}
+
+const STATE: &[u8] = br#"{"version":4,"serial":7,"lineage":"4f38ec2a"}"#;
+
 fn shown(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
@@ -20,6 +29,25 @@ fn shown(names: &[&str]) -> Vec<String> {
 fn of(changes: &TerraformChanges, address: &str) -> (ResourceAction, Vec<String>, String) {
     let change = changes.changes.iter().find(|change| change.address == address).expect(address);
     (change.action, change.attributes.clone(), serde_json::to_string(&change.values).unwrap())
+}
+
+#[test]
+fn a_summary_says_which_state_and_which_providers_the_plan_is_for() {
+    let lock =
+        b"provider \"registry.terraform.io/hashicorp/aws\" {\n  version = \"5.100.0\"\n  hashes = [\"zh:00\"]\n}\n";
+    let parts = PlanParts { json: CHANGE, state: STATE, lock };
+    let summary = policy::plan::summarise(parts, &[]).unwrap();
+    assert_eq!(summary.state, Some(StateVersion { lineage: "4f38ec2a".to_owned(), serial: 7 }));
+    let aws = LockedProvider {
+        address: "registry.terraform.io/hashicorp/aws".to_owned(),
+        version: "5.100.0".to_owned(),
+        hashes: vec!["zh:00".to_owned()],
+    };
+    assert_eq!(summary.providers, [aws]);
+    let unreadable = policy::plan::summarise(PlanParts { state: b"{}", ..parts }, &[]);
+    assert!(matches!(unreadable, Err(PlanError::State(_))));
+    let unreadable = policy::plan::summarise(PlanParts { lock: b"provider {", ..parts }, &[]);
+    assert!(matches!(unreadable, Err(PlanError::Lock(_))));
 }
 
 #[test]

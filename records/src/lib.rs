@@ -14,6 +14,7 @@ pub mod journal;
 pub mod lease;
 pub mod place;
 pub mod plans;
+pub mod states;
 pub mod task;
 pub mod trust;
 
@@ -23,7 +24,7 @@ pub use journal::Journal;
 
 use manifest_schema::Document;
 use manifest_schema::storage::Key;
-use store::{Creation, Store};
+use store::{Creation, Replacement, Store};
 
 /// The two stores, on either side of the gap.
 #[derive(Debug, Clone)]
@@ -42,6 +43,20 @@ pub async fn load<D: Document>(store: &Store, key: &Key) -> Result<Option<D>, Re
     let Some(object) = store.get(key, D::LIMIT).await? else { return Ok(None) };
     let document = D::from_bytes(&object.bytes);
     document.map(Some).map_err(|source| RecordError::Document { key: key.to_string(), source })
+}
+
+/// Largest saved plan or state that is read, in bytes.
+pub(crate) const MOST_SECRET: usize = 256 << 20;
+
+/// Empties an object that nobody needs any more and that may hold secrets, if it is there. No process behind the gap may
+/// delete anything, so an empty object stays; where a bucket keeps versions, its lifecycle rules remove the old one.
+pub(crate) async fn empty(store: &Store, key: &Key) -> Result<(), RecordError> {
+    let Some(object) = store.get(key, MOST_SECRET).await?.filter(|object| !object.bytes.is_empty()) else {
+        return Ok(());
+    };
+    // Whoever else changed it meanwhile has emptied it.
+    let (Replacement::Replaced(_) | Replacement::Conflict) = store.replace(key, b"", Some(&object.version)).await?;
+    Ok(())
 }
 
 /// Writes a document that isn't there yet.

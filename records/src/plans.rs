@@ -11,7 +11,7 @@ use manifest_schema::storage::{Key, PlanFile, prefix};
 use manifest_schema::{Document, Timestamp};
 use store::{Creation, Replacement, Store};
 
-use crate::{Ambient, Journal, RecordError, create, load};
+use crate::{Ambient, Journal, MOST_SECRET, RecordError, create, empty, load};
 
 /// The job that made a plan; `None` if there is no such plan, or it was never finished.
 ///
@@ -32,8 +32,6 @@ pub async fn read(production: &Store, job: JobId) -> Result<Option<StoredPlan>, 
     Ok(envelope.zip(summary).map(|(envelope, summary)| StoredPlan { envelope: envelope.bytes, summary: summary.bytes }))
 }
 
-/// Largest saved plan that is read, in bytes.
-const MOST_SAVED: usize = 256 << 20;
 /// For how long after it expired a saved plan is looked for, in seconds: many plan jobs.
 const LOOK_BACK: u64 = 30 * 24 * 3600;
 /// Saved plans that are looked at together.
@@ -56,24 +54,16 @@ pub async fn keep_saved(production: &Store, job: JobId, bytes: &[u8]) -> Result<
 /// # Errors
 /// When the store can't be read.
 pub async fn saved(production: &Store, job: JobId) -> Result<Option<Vec<u8>>, RecordError> {
-    let object = production.get(&Key::SavedPlan(job), MOST_SAVED).await?;
+    let object = production.get(&Key::SavedPlan(job), MOST_SECRET).await?;
     Ok(object.map(|object| object.bytes).filter(|bytes| !bytes.is_empty()))
 }
 
-/// Empties a saved plan, if there is one: nobody can apply it any more, and it may hold secrets. No process behind the gap
-/// may delete anything, so an empty object stays; where a bucket keeps versions, its lifecycle rules remove the old one.
+/// Empties a saved plan, if there is one: nobody can apply it any more.
 ///
 /// # Errors
 /// When the store can't be read or written.
 pub async fn empty_saved(production: &Store, job: JobId) -> Result<(), RecordError> {
-    let key = Key::SavedPlan(job);
-    let Some(object) = production.get(&key, MOST_SAVED).await?.filter(|object| !object.bytes.is_empty()) else {
-        return Ok(());
-    };
-    // Whoever else changed it meanwhile has emptied it.
-    let (Replacement::Replaced(_) | Replacement::Conflict) =
-        production.replace(&key, b"", Some(&object.version)).await?;
-    Ok(())
+    empty(production, &Key::SavedPlan(job)).await
 }
 
 /// Empties the saved plans of jobs that were launched more than `validity` seconds before `now`.

@@ -264,7 +264,7 @@ enum Change {
 /// The append-only record holds because this is the only way to write, and says no.
 fn change_of(key: &Key) -> Change {
     match key {
-        Key::Lease(..) | Key::SavedPlan(_) => Change::Replaced,
+        Key::Lease(..) | Key::SavedPlan(_) | Key::ErroredState(..) => Change::Replaced,
         Key::JobHeartbeat(_) => Change::Overwritten,
         Key::Blob(_)
         | Key::Attestation { .. }

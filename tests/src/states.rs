@@ -1,13 +1,17 @@
 //! Production whose Terraform states are in a bucket, behind IAM.
 
+use std::fs;
 use std::ops::Deref;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
 
-use aws_double::{PRODUCTION, Role};
+use aws_double::{PRODUCTION, REGION, Role};
 use emulators::SeaweedFs;
 use serde_json::{Value, json};
 
-use crate::Cloud;
 use crate::cloud::{allow, statements};
+use crate::{Cloud, programs};
 
 /// Where the state of the example is.
 pub const STATE: &str = "states/production/hello/terraform.tfstate";
@@ -15,7 +19,7 @@ pub const STATE: &str = "states/production/hello/terraform.tfstate";
 pub const LOCK: &str = "states/production/hello/terraform.tfstate.tflock";
 
 /// Production with its states in a bucket. The planner's Terraform may read them, the deployer's change them, if they are
-/// encrypted; the workers themselves may do neither.
+/// encrypted, and both lock them; the workers themselves may do neither.
 #[derive(Debug)]
 pub struct States {
     /// Everything but the bucket.
@@ -33,18 +37,9 @@ impl States {
         cloud.double.s3(&s3.endpoint());
         let account = cloud.double.account(PRODUCTION);
         account.bucket(&bucket, None);
-        let state = format!("arn:aws:s3:::{bucket}/{STATE}");
-        let lock = format!("{state}.tflock");
-        let mut put = allow(&["s3:PutObject"], json!([state, lock]));
-        put["Condition"] = json!({ "StringEquals": { "s3:x-amz-server-side-encryption": "AES256" } });
-        let list = allow(&["s3:ListBucket"], format!("arn:aws:s3:::{bucket}"));
-        let read = allow(&["s3:GetObject"], json!([state, lock]));
-        let unlock = allow(&["s3:DeleteObject"], lock);
-        for (name, may) in [("planner", json!([list, read])), ("deployer", json!([list, read, put, unlock]))] {
-            let trusted = json!({ "AWS": format!("arn:aws:iam::{PRODUCTION}:role/{name}") });
-            account.role(Role::new(&format!("terraform-{name}"), &trusted, vec![statements(&may)]));
-        }
         let states = Self { cloud, s3, bucket };
+        states.terraform_may("planner", &["s3:GetObject"]);
+        states.terraform_may("deployer", &["s3:GetObject", "s3:PutObject"]);
         let take_on =
             allow(&["sts:AssumeRole", "sts:TagSession"], format!("arn:aws:iam::{PRODUCTION}:role/terraform-*"));
         states.cloud.reconfigure(&[statements(&take_on)], |name, config| {
@@ -53,6 +48,52 @@ impl States {
             config["terraformRole"] = format!("arn:aws:iam::{PRODUCTION}:role/terraform-{name}").into();
         });
         states
+    }
+
+    /// Lets a worker's Terraform do that to its state, besides what it does to the state's lock.
+    pub fn terraform_may(&self, worker: &str, actions: &[&str]) {
+        let (bucket, state) =
+            (format!("arn:aws:s3:::{}", self.bucket), format!("arn:aws:s3:::{}/{STATE}", self.bucket));
+        let encrypted = |mut statement: Value| {
+            statement["Condition"] = json!({ "StringEquals": { "s3:x-amz-server-side-encryption": "AES256" } });
+            statement
+        };
+        let (put, other): (Vec<&str>, Vec<&str>) = actions.iter().partition(|action| **action == "s3:PutObject");
+        let lock = format!("arn:aws:s3:::{}/{LOCK}", self.bucket);
+        let mut may = vec![allow(&["s3:ListBucket"], bucket), allow(&other, state.clone())];
+        may.extend((!put.is_empty()).then(|| encrypted(allow(&put, state))));
+        may.push(encrypted(allow(&["s3:PutObject"], lock.clone())));
+        may.push(allow(&["s3:GetObject", "s3:DeleteObject"], lock));
+        let trusted = json!({ "AWS": format!("arn:aws:iam::{PRODUCTION}:role/{worker}") });
+        let account = self.cloud.double.account(PRODUCTION);
+        account.role(Role::new(&format!("terraform-{worker}"), &trusted, vec![statements(&json!(may))]));
+    }
+
+    /// Puts a state where it belongs, as docs/operations.md says.
+    ///
+    /// # Panics
+    /// When Terraform refuses it.
+    pub fn push(&self, state: &Path) {
+        let directory = self.cloud.outside("push");
+        let place = json!({
+            "bucket": self.bucket, "key": STATE, "region": REGION, "encrypt": true, "use_lockfile": true,
+            // What the server of the tests asks for besides.
+            "use_path_style": true,
+        });
+        let backend = json!({ "terraform": { "backend": { "s3": place } } }).to_string();
+        let written = fs::create_dir(&directory).and_then(|()| fs::write(directory.join("backend.tf.json"), backend));
+        written.expect("the directory can be written");
+        let double = &self.cloud.double;
+        let deployer = format!("arn:aws:iam::{PRODUCTION}:role/terraform-deployer");
+        let session = double.session(&deployer, Duration::from_secs(600));
+        let chdir = format!("-chdir={}", directory.display());
+        let state = state.display().to_string();
+        for arguments in [&["init", "-input=false"][..], &["state", "push", &state]] {
+            let mut terraform = Command::new(programs::terraform());
+            let ran = terraform.arg(&chdir).args(arguments).envs(double.environment_of(&session)).output();
+            let ran = ran.expect("Terraform runs");
+            assert!(ran.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&ran.stderr));
+        }
     }
 
     /// An object, read past IAM.

@@ -1,10 +1,12 @@
 //! Terraform's state in S3, which only Terraform's roles reach.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed helper is a failed test")]
 
+use std::fs;
+
 use aws_double::{PRODUCTION, REGION};
 use flows::states::{LOCK, STATE};
-use flows::{States, wait_until};
-use serde_json::json;
+use flows::{Scratch, States, wait_until};
+use serde_json::{Value, json};
 
 /// Kills the task of an apply between two of its resources.
 fn dies_in_the_middle_of_an_apply(world: &States) {
@@ -40,6 +42,50 @@ fn a_first_deploy_makes_the_state_and_the_next_goes_on_from_it() {
     assert!(writers.into_iter().all(|by| by.starts_with(&deployer)));
     let regions: Vec<_> = cloud.double.calls_of("s3:GetObject").into_iter().filter_map(|call| call.region).collect();
     assert!(regions.iter().all(|region| region == REGION), "{regions:?}");
+}
+
+#[test]
+fn a_state_that_could_not_be_saved_is_kept_and_nothing_is_planned_without_it() {
+    let world = States::new();
+    let cloud = &world.cloud;
+    world.terraform_may("deployer", &["s3:GetObject"]);
+    cloud.deploys().exits(5).explains(&["state.not-saved", "docs/operations.md"]);
+    let kept = cloud.production(&format!("errored-states/production/hello/{}.tfstate", cloud.job("apply", 1)));
+    let state: Value = serde_json::from_slice(&fs::read(&kept).unwrap()).unwrap();
+    assert_eq!(state["resources"][0]["name"], "release");
+    assert_eq!((world.object(STATE), world.lock()), (None, None));
+    assert_eq!(cloud.records()[0]["steps"][0]["outcome"], "failed", "{:?}", cloud.records());
+
+    world.terraform_may("deployer", &["s3:GetObject", "s3:PutObject"]);
+    let again = cloud.deploys().exits(3).explains(&["state.not-saved"]);
+    assert!(again.all().contains("lacks what job") && again.all().contains("then plan again"), "{}", again.all());
+
+    world.push(&kept);
+    let ran = cloud.deploys().exits(0);
+    assert!(ran.all().contains("terraform: nothing would change"), "{}", ran.all());
+    assert_eq!(fs::metadata(&kept).unwrap().len(), 0, "what is where it belongs is not kept twice");
+    cloud.audit();
+}
+
+#[test]
+fn a_state_that_a_dead_worker_left_in_its_work_directory_is_kept_by_the_next() {
+    let scratch = Scratch::new();
+    scratch.deploy().exits(0);
+    let job = scratch.job("apply", 1);
+    let mut later = scratch.state();
+    later["serial"] = (later["serial"].as_u64().unwrap() + 1).into();
+    let work = scratch.production("work/production-hello");
+    fs::create_dir_all(work.join("bundle")).unwrap();
+    fs::write(work.join("bundle/errored.tfstate"), later.to_string()).unwrap();
+    fs::write(work.join("job"), &job).unwrap();
+
+    scratch.change_page("again");
+    scratch.deploy().exits(3).explains(&["state.not-saved"]);
+    let kept = scratch.production(&format!("errored-states/production/hello/{job}.tfstate"));
+    assert_eq!(scratch.read(&kept), later);
+    fs::copy(&kept, scratch.production("state/production/hello/terraform.tfstate")).unwrap();
+    scratch.deploy().exits(0);
+    scratch.audit();
 }
 
 /// Threat model, row 29.

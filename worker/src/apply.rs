@@ -15,7 +15,7 @@ use store::Creation;
 
 use crate::cluster::LocalCluster;
 use crate::fetch::{self, Images};
-use crate::plan::{summarise, summary};
+use crate::plan::summary;
 use crate::record;
 use crate::session::Session;
 use crate::stop::Stop;
@@ -105,10 +105,10 @@ async fn check<'a>(
         let saved = saved_plan(session, plan).await?;
         let mut terraform = Terraform::init(session, work, root, &admission.environment().terraform).await?;
         let shown = approved.terraform.as_ref().map_or(&[][..], |terraform| &terraform.shown);
-        let held = terraform.show(&saved).await?;
-        changes = Some(summarise(&held, shown)?);
+        let planned = terraform.show(&saved).await?;
+        changes = Some(planned.changes(shown)?);
         if let Some((_, variables)) = admission.manifest().manifest().terraform() {
-            terraform.conceal(Redaction::of_plan(&held, variables)?);
+            terraform.conceal(Redaction::of_plan(planned.json(), variables)?);
         }
         prepared.terraform = Some((terraform, saved));
     }

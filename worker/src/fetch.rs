@@ -18,7 +18,7 @@ use records::with_causes;
 
 use crate::session::Session;
 use crate::stop::Stop;
-use crate::work::{WorkDir, private_directory, private_file};
+use crate::work::{ROOT, WorkDir, private_directory, private_file};
 
 /// How thoroughly images are looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub(crate) async fn run(
         let blob = BlobRef { digest: artifact.digest, size: artifact.size };
         bundle = Some(extract(session, work, artifact, blob).await?);
         seen.add(blob);
-        judge(admission, artifact, &work.join("bundle"))?;
+        judge(admission, artifact, &work.join(ROOT))?;
         for blob in providers(session, manifest, work).await? {
             seen.add(blob);
         }
@@ -141,7 +141,7 @@ async fn present(session: &Session, blob: BlobRef) -> Result<(), Stop> {
 /// Streams the bundle into the private directory, and extracts it only when it is what the manifest names.
 async fn extract(session: &Session, work: &WorkDir, artifact: &Artifact, blob: BlobRef) -> Result<PathBuf, Stop> {
     let failed = |error: io::Error| Stop::failed(format!("can't write to the work directory: {error}"));
-    let (archive, root) = (work.join("bundle.tar"), work.join("bundle"));
+    let (archive, root) = (work.join("bundle.tar"), work.join(ROOT));
     let sink = private_file(&archive).map_err(failed)?;
     session.sides().artifacts.read_blob(&blob, sink).await?;
     private_directory(&root).map_err(failed)?;

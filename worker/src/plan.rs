@@ -16,7 +16,7 @@ use crate::fetch::{self, Images};
 use crate::references;
 use crate::session::Session;
 use crate::stop::Stop;
-use crate::terraform::{Terraform, Variables};
+use crate::terraform::{Terraform, Variables, errored};
 use crate::work::WorkDir;
 
 /// Verifies, fetches, plans, signs.
@@ -43,7 +43,9 @@ pub(crate) async fn run(session: &Session) -> Result<(), Stop> {
         let variables = Variables::write(&work, manifest, &references::read(session, manifest).await?)?;
         let (plan, bytes) = terraform.plan(&variables).await?;
         drop(variables);
-        changes = Some(summarise(&terraform.show(&plan).await?, &rules.shown)?);
+        let planned = terraform.show(&plan).await?.changes(&rules.shown)?;
+        errored::expect_settled(session, planned.state.as_ref()).await?;
+        changes = Some(planned);
         saved = Some(bytes);
     }
     let cluster = LocalCluster::open(&session.config().cluster, &request.environment);
@@ -61,11 +63,6 @@ async fn empty_expired(session: &Session, admission: &Admission) {
     if let Err(error) = plans::empty_expired(&session.sides().production, session.ambient().now(), longest).await {
         tracing::warn!(%error, "expired saved plans could not be emptied");
     }
-}
-
-/// What a saved plan would do, by the rules of this version.
-pub(crate) fn summarise(plan: &[u8], shown: &[String]) -> Result<TerraformChanges, Stop> {
-    policy::plan::summarise(plan, shown).map_err(|error| Stop::failed(format!("terraform's plan: {error}")))
 }
 
 /// The whole summary, with every finding.

@@ -5,16 +5,22 @@
 //! has ended, even when the worker was killed.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use manifest_schema::job::JobId;
 use rustix::io::{FdFlags, fcntl_setfd};
 
 use crate::session::Session;
 use crate::stop::Stop;
+use crate::terraform::errored;
 
+/// Where the root module is, in the work directory.
+pub(crate) const ROOT: &str = "bundle";
+/// The job that has the directory, in it.
+const OWNER: &str = "job";
 /// How often a worker looks whether the directory is free.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -53,11 +59,14 @@ impl WorkDir {
         // Inherited from here on: see the module's documentation.
         fcntl_setfd(&lock, FdFlags::empty()).map_err(|error| failed(error.into()))?;
         let path = base.join(name);
+        errored::rescue(session, &path.join(ROOT), owner(&path)).await?;
         match fs::remove_dir_all(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
             Ok(()) | Err(_) => {}
         }
         private_directory(&path).map_err(failed)?;
+        let named = private_file(&path.join(OWNER)).and_then(|mut file| write!(file, "{}", session.job()));
+        named.map_err(failed)?;
         Ok(Self { path, _lock: lock })
     }
 
@@ -69,11 +78,20 @@ impl WorkDir {
 
 impl Drop for WorkDir {
     fn drop(&mut self) {
+        if errored::is_in(&self.path.join(ROOT)) {
+            tracing::error!(path = %self.path.display(), "a state that could not be saved stays in the work directory");
+            return;
+        }
         // A saved plan may hold secrets; what can't be removed now is removed before the next use.
         if let Err(error) = fs::remove_dir_all(&self.path) {
             tracing::warn!(%error, path = %self.path.display(), "the work directory could not be removed");
         }
     }
+}
+
+/// The job that had the directory last, if it can be told.
+fn owner(path: &Path) -> Option<JobId> {
+    fs::read_to_string(path.join(OWNER)).ok()?.parse().ok()
 }
 
 /// A directory that only its owner can enter.

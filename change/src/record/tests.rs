@@ -101,6 +101,8 @@ fn a_plan_in_brief_counts_by_action() {
     let changes = [Create, Create, Update, DeleteCreate, CreateDelete, Delete, Forget, Read].map(change).to_vec();
     let terraform = TerraformChanges {
         version: "1.11.0".to_owned(),
+        providers: Vec::new(),
+        state: None,
         shown: Vec::new(),
         changes,
         drift: vec![change(Update)],

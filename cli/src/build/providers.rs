@@ -12,7 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Context as _;
 use manifest_schema::manifest::{Artifact, Content, Provider, ProviderAddress, ProviderVersion};
 use manifest_schema::names::ArtifactName;
-use policy::configuration::{LockedProvider, locked_providers};
+use manifest_schema::plan::LockedProvider;
+use policy::configuration::locked_providers;
 
 use super::bundle::Bundle;
 use crate::context::Context;

@@ -17,7 +17,10 @@ use crate::job::{Action, Happening, JobId, JobOutcome, Phase, TaskId, Writer, Wr
 use crate::json::to_bytes;
 use crate::manifest::BlobRef;
 use crate::manifest::tests::build;
-use crate::plan::{ImageChange, ResourceAction, ResourceChange, ServiceChange, TerraformChanges, ValueChange};
+use crate::plan::{
+    ImageChange, LockedProvider, ResourceAction, ResourceChange, ServiceChange, StateVersion, TerraformChanges,
+    ValueChange,
+};
 use crate::pointer::{BuildPointer, LaunchPointer, PlanPointer};
 use crate::report::{Presence, Said, Signature, Signer, StatementReport, Stored, WrongBlob};
 use crate::statement::{Decision, Outcome, PlanBase, ReviewVerdict};
@@ -143,6 +146,12 @@ fn summary() -> PlanSummary {
     };
     summary.terraform = Some(TerraformChanges {
         version: "1.9.0".to_owned(),
+        providers: vec![LockedProvider {
+            address: "registry.terraform.io/hashicorp/aws".to_owned(),
+            version: "5.100.0".to_owned(),
+            hashes: vec!["zh:00".to_owned()],
+        }],
+        state: Some(StateVersion { lineage: "4f38ec2a".to_owned(), serial: 7 }),
         shown: vec!["aws_sqs_queue.delay".to_owned()],
         changes: vec![change.clone()],
         drift: vec![change],

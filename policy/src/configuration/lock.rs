@@ -1,22 +1,12 @@
 //! `.terraform.lock.hcl`: which providers a root module runs, exactly.
 
 use hcl_edit::expr::Expression;
+use manifest_schema::plan::LockedProvider;
 
 use super::{ConfigFile, Problem, Rule, read};
 
 /// The name of the file, at the root of a bundle.
 pub use super::files::LOCK as LOCK_FILE;
-
-/// One provider as it is locked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LockedProvider {
-    /// Its source address.
-    pub address: String,
-    /// Its version.
-    pub version: String,
-    /// What its archive may hash to: `zh:` and the hex SHA-256 of the archive, or `h1:` and Go's hash of what is in it.
-    pub hashes: Vec<String>,
-}
 
 /// The providers that a lock file names, as it lists them.
 ///

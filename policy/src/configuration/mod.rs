@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 pub use files::inside;
-pub use lock::{LOCK_FILE, LockedProvider, locked_providers};
+pub use lock::{LOCK_FILE, locked_providers};
 pub use modules::{ModuleCall, module_calls, with_module_sources};
 pub use variables::check_references;
 

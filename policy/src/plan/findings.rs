@@ -6,7 +6,7 @@ use manifest_schema::plan::{Finding, ResourceAction, ResourceChange, ServiceChan
 use serde::Serialize;
 
 /// Version of the rules. Another version makes a plan stale, so change it with any change of what is found.
-pub const RULES: &str = "2026-11-2";
+pub const RULES: &str = "2026-11-3";
 
 /// Whether a person must approve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -9,7 +9,9 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::address::without_keys;
+use crate::configuration::Problem;
 use crate::json::{Entries, Fault, Node};
+use crate::state::StateUnreadable;
 
 /// A plan of which no summary can be made. Messages never quote the plan's values, nor keys within addresses: these can
 /// be made of values.
@@ -65,6 +67,12 @@ pub enum PlanError {
         /// The resource or attribute.
         place: String,
     },
+    /// The state that it starts from can't be read.
+    #[error(transparent)]
+    State(#[from] StateUnreadable),
+    /// The dependency lock file that it was made under can't be read.
+    #[error("{0}")]
+    Lock(Problem),
 }
 
 #[derive(Deserialize)]

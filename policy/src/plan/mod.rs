@@ -14,4 +14,4 @@ mod summary;
 
 pub use findings::{RULES, Verdict, findings, verdict};
 pub use format::PlanError;
-pub use summary::summarise;
+pub use summary::{PlanParts, summarise};

@@ -8,8 +8,21 @@ use super::address::{keys, without_keys};
 use super::attributes::{Sides, changed};
 use super::format::{Plan, PlanError, Resource};
 use super::secrets::Secrets;
+use crate::configuration::locked_providers;
+use crate::state;
 
-/// Summarises the output of `terraform show -json PLANFILE`.
+/// The parts of a saved plan that say what it would do, and from what on.
+#[derive(Debug, Clone, Copy)]
+pub struct PlanParts<'a> {
+    /// What `terraform show -json PLANFILE` prints.
+    pub json: &'a [u8],
+    /// The state that it starts from: the file `tfstate` in it.
+    pub state: &'a [u8],
+    /// The dependency lock file that it was made under: `.terraform.lock.hcl` in it.
+    pub lock: &'a [u8],
+}
+
+/// Summarises a saved plan.
 ///
 /// `shown` names attributes whose values may be shown, as `type.attribute` (`aws_ecs_service.desired_count`) or a path
 /// within one (`aws_instance.tags.Name`). An attribute that Terraform calls sensitive, wholly or in part, is not shown
@@ -21,8 +34,8 @@ use super::secrets::Secrets;
 /// # Errors
 /// When the plan isn't one, is of another major format version, reports errors or deferred parts, or says anything
 /// about a resource that the summary couldn't express.
-pub fn summarise(plan_json: &[u8], shown: &[String]) -> Result<TerraformChanges, PlanError> {
-    let plan = Plan::parse(plan_json)?;
+pub fn summarise(saved: PlanParts<'_>, shown: &[String]) -> Result<TerraformChanges, PlanError> {
+    let plan = Plan::parse(saved.json)?;
     let shown: BTreeSet<&str> = shown.iter().map(String::as_str).collect();
     let secrets = Secrets::of(&plan)?;
     Ok(TerraformChanges {
@@ -30,6 +43,8 @@ pub fn summarise(plan_json: &[u8], shown: &[String]) -> Result<TerraformChanges,
         drift: changes(plan.resource_drift.as_deref(), &shown, &secrets)?,
         outputs: plan.outputs()?,
         version: plan.terraform_version,
+        providers: locked_providers(saved.lock).map_err(PlanError::Lock)?,
+        state: state::version(saved.state)?,
         shown: shown.into_iter().map(str::to_owned).collect(),
     })
 }

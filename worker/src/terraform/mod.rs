@@ -2,6 +2,7 @@
 //! that the worker writes, credentials of a role of its own, and its JSON stream turned into progress events.
 
 mod credentials;
+pub(crate) mod errored;
 pub(crate) mod lock;
 mod memory;
 mod read_only;
@@ -27,7 +28,7 @@ pub(crate) use state::StatePlace;
 pub(crate) use variables::Variables;
 
 use self::credentials::Access;
-use self::saved::Blank;
+use self::saved::{Blank, Planned};
 use crate::fetch;
 use crate::session::Session;
 use crate::stop::Stop;
@@ -96,15 +97,16 @@ impl<'a> Terraform<'a> {
         blank.seal()
     }
 
-    /// What a saved plan would do, as `terraform show -json` says it.
-    pub(crate) async fn show(&self, saved: &SavedPlan) -> Result<Vec<u8>, Stop> {
-        self.run("show", &["show", "-no-color", "-json", &saved.path().display().to_string()]).await
+    /// What a saved plan would do.
+    pub(crate) async fn show(&self, saved: &SavedPlan) -> Result<Planned, Stop> {
+        saved.judged(self.run("show", &["show", "-no-color", "-json", &saved.path().display().to_string()]).await?)
     }
 
-    /// Applies exactly this saved plan.
+    /// Applies exactly this saved plan. A state that can't be saved afterwards is kept in the production store.
     pub(crate) async fn apply(&self, saved: &SavedPlan) -> Result<(), Stop> {
         let saved = saved.path().display().to_string();
-        self.run("apply", &["apply", "-input=false", "-no-color", "-json", &saved]).await.map(drop)
+        let applied = self.run("apply", &["apply", "-input=false", "-no-color", "-json", &saved]).await;
+        errored::keep(self.session, &self.root, applied.map(drop)).await
     }
 }
 

@@ -2,11 +2,15 @@
 //! and from the moment its digest is known nobody can change it, whoever they are: what was hashed is what Terraform
 //! opens.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::PathBuf;
 
+use manifest_schema::plan::TerraformChanges;
 use manifest_schema::{Code, Digest};
+use policy::configuration::LOCK_FILE;
+use policy::plan::PlanParts;
 
 use super::memory;
 use crate::stop::Stop;
@@ -68,6 +72,39 @@ impl SavedPlan {
     /// What Terraform calls it.
     pub(crate) fn path(&self) -> PathBuf {
         memory::path(&self.file)
+    }
+
+    /// The plan as it can be judged; `json` is what `terraform show -json` says of it.
+    pub(super) fn judged(&self, json: Vec<u8>) -> Result<Planned, Stop> {
+        let unreadable = |error: &dyn fmt::Display| Stop::failed(format!("the saved plan can't be read: {error}"));
+        let mut archive = zip::ZipArchive::new(&self.file).map_err(|error| unreadable(&error))?;
+        let mut read = |name: &str| -> Result<Vec<u8>, Stop> {
+            let entry = archive.by_name(name).map_err(|error| unreadable(&format!("{name}: {error}")))?;
+            let mut bytes = Vec::new();
+            entry.take(MOST).read_to_end(&mut bytes).map_err(|error| unreadable(&format!("{name}: {error}")))?;
+            Ok(bytes)
+        };
+        Ok(Planned { json, state: read("tfstate")?, lock: read(LOCK_FILE)? })
+    }
+}
+
+/// What a saved plan would do, and from what on.
+pub(crate) struct Planned {
+    json: Vec<u8>,
+    state: Vec<u8>,
+    lock: Vec<u8>,
+}
+
+impl Planned {
+    /// By the rules of this version; of `shown` attributes with their values.
+    pub(crate) fn changes(&self, shown: &[String]) -> Result<TerraformChanges, Stop> {
+        let parts = PlanParts { json: &self.json, state: &self.state, lock: &self.lock };
+        policy::plan::summarise(parts, shown).map_err(|error| Stop::failed(format!("terraform's plan: {error}")))
+    }
+
+    /// What `terraform show -json` says.
+    pub(crate) fn json(&self) -> &[u8] {
+        &self.json
     }
 }
 

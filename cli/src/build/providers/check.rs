@@ -12,7 +12,7 @@ use manifest_schema::Digest;
 use manifest_schema::digest::Hasher;
 use manifest_schema::manifest::{Artifact, Provider};
 use manifest_schema::names::ArtifactName;
-use policy::configuration::LockedProvider;
+use manifest_schema::plan::LockedProvider;
 use serde::{Deserialize, Serialize};
 use zip::ZipArchive;
 

@@ -8,7 +8,7 @@ use std::{env, fs};
 use anyhow::Context as _;
 use artifacts::Progress as Advance;
 use manifest_schema::manifest::{Platform, Provider};
-use policy::configuration::LockedProvider;
+use manifest_schema::plan::LockedProvider;
 
 use super::unpacked;
 use crate::build::bundle::Bundle;

@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use artifacts::Progress as Advance;
 use manifest_schema::digest::Hasher;
 use manifest_schema::manifest::Provider;
-use policy::configuration::LockedProvider;
+use manifest_schema::plan::LockedProvider;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 

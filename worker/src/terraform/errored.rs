@@ -1,0 +1,151 @@
+//! States that Terraform could not save where they belong.
+//!
+//! It leaves them in `errored.tfstate`, in its working directory, and what it did before is in no other place. So they go
+//! to the production store, and until somebody has put them where they belong nothing is planned on the older state.
+
+use std::io;
+use std::path::Path;
+
+use manifest_schema::job::{JobId, WriterKind};
+use manifest_schema::plan::{PlanSummary, StateVersion};
+use manifest_schema::storage::Key;
+use manifest_schema::{Code, Document, Reason};
+use records::{Journal, plans, states};
+use zeroize::Zeroizing;
+
+use super::state::StatePlace;
+use crate::session::Session;
+use crate::stop::Stop;
+
+/// What Terraform calls the file.
+const FILE: &str = "errored.tfstate";
+
+/// Whether there is one in a root module.
+pub(crate) fn is_in(root: &Path) -> bool {
+    root.join(FILE).exists()
+}
+
+/// After an apply that came to `applied`: keeps the state that it could not save, and says so instead.
+pub(super) async fn keep(session: &Session, root: &Path, applied: Result<(), Stop>) -> Result<(), Stop> {
+    let kept = match move_to_store(session, root, session.job()).await {
+        Ok(None) => return applied,
+        Ok(Some(place)) => format!("it is kept as {place}: put it there before the next deploy"),
+        Err(error) => format!("nor could it be kept ({error}): it is only in {}", root.join(FILE).display()),
+    };
+    if matches!(applied, Err(Stop::Lost(_))) {
+        return applied;
+    }
+    let first = applied.err().map(|stop| format!("; before: {stop}")).unwrap_or_default();
+    let message = format!("Terraform could not save its state in {}; {kept}{first}", StatePlace::of(session));
+    Err(Stop::Failed(Reason::new(Code::StateNotSaved, message)))
+}
+
+/// Before a work directory is emptied that another job had, whose worker did not live to keep the state.
+pub(crate) async fn rescue(session: &Session, root: &Path, owner: Option<JobId>) -> Result<(), Stop> {
+    let job = owner.unwrap_or_else(|| session.job());
+    match move_to_store(session, root, job).await? {
+        None => Ok(()),
+        Some(place) => session.tell(format!("job {job} left a state that it could not save: kept as {place}")).await,
+    }
+}
+
+/// Where the file is kept from now on, if there is one.
+async fn move_to_store(session: &Session, root: &Path, job: JobId) -> Result<Option<String>, Stop> {
+    let file = root.join(FILE);
+    let failed = |error: io::Error| Stop::failed(format!("can't move {}: {error}", file.display()));
+    let state = match std::fs::read(&file) {
+        Ok(state) => Zeroizing::new(state),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    };
+    let (key, production) = (key(session, job), &session.sides().production);
+    states::keep_errored(production, &key, &state).await?;
+    std::fs::remove_file(&file).map_err(failed)?;
+    Ok(Some(format!("{key} in {}", production.location())))
+}
+
+fn key(session: &Session, job: JobId) -> Key {
+    let request = session.request();
+    Key::ErroredState(request.environment.clone(), request.project.clone(), job)
+}
+
+/// Refuses to plan on a state that lacks what an earlier job did. `current` is the state that was planned on.
+pub(crate) async fn expect_settled(session: &Session, current: Option<&StateVersion>) -> Result<(), Stop> {
+    let (request, production) = (session.request(), &session.sides().production);
+    let mut reasons = Vec::new();
+    for (job, state) in states::errored(production, &request.environment, &request.project).await? {
+        let state = Zeroizing::new(state);
+        let key = key(session, job);
+        let kept = policy::state::version(&state).ok().flatten();
+        let settled = match relation(kept.as_ref(), current) {
+            Relation::Follows => true,
+            Relation::Precedes => false,
+            Relation::Foreign => was_first(session, job).await?,
+        };
+        if settled {
+            states::empty_errored(production, &key).await?;
+            continue;
+        }
+        let message = format!(
+            "the state in {} lacks what job {job} did: put {key} of {} there, then plan again",
+            StatePlace::of(session),
+            production.location()
+        );
+        reasons.push(Reason::new(Code::StateNotSaved, message));
+    }
+    if reasons.is_empty() { Ok(()) } else { Err(Stop::Refused(reasons)) }
+}
+
+/// Whether there was no state at all when a job's plan was made. Then whatever state there is was put there since, and it
+/// may have another lineage: Terraform makes up a new one when it pushes onto nothing.
+async fn was_first(session: &Session, job: JobId) -> Result<bool, Stop> {
+    let production = &session.sides().production;
+    let Some(journal) = Journal::open(production, session.ambient(), WriterKind::Worker, job).await? else {
+        return Ok(false);
+    };
+    let Some(plan) = journal.request().request.plan else { return Ok(false) };
+    let Some(planner) = plans::job_of(production, plan).await? else { return Ok(false) };
+    let Some(stored) = plans::read(production, planner).await? else { return Ok(false) };
+    let summary = PlanSummary::from_bytes(&stored.summary).map_err(Stop::failed)?;
+    Ok(summary.terraform.is_some_and(|terraform| terraform.state.is_none()))
+}
+
+/// What the current state is to a kept one.
+#[derive(Debug, PartialEq, Eq)]
+enum Relation {
+    /// It is the kept one, or a later one.
+    Follows,
+    /// It is an earlier one, or there is none, or nobody can tell.
+    Precedes,
+    /// It comes from somewhere else.
+    Foreign,
+}
+
+fn relation(kept: Option<&StateVersion>, current: Option<&StateVersion>) -> Relation {
+    match (kept, current) {
+        (Some(kept), Some(current)) if kept.lineage != current.lineage => Relation::Foreign,
+        (Some(kept), Some(current)) if kept.serial <= current.serial => Relation::Follows,
+        (Some(_) | None, Some(_) | None) => Relation::Precedes,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_is_where_it_belongs_once_it_or_a_later_one_is_there() {
+        let state = |lineage: &str, serial: u64| Some(StateVersion { lineage: lineage.to_owned(), serial });
+        for (kept, current, expected) in [
+            (state("a", 3), state("a", 3), Relation::Follows),
+            (state("a", 3), state("a", 4), Relation::Follows),
+            (state("a", 3), state("a", 2), Relation::Precedes),
+            (state("a", 3), None, Relation::Precedes),
+            (None, state("a", 3), Relation::Precedes),
+            (None, None, Relation::Precedes),
+            (state("a", 3), state("b", 4), Relation::Foreign),
+        ] {
+            assert_eq!(relation(kept.as_ref(), current.as_ref()), expected, "{kept:?} {current:?}");
+        }
+    }
+}

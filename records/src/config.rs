@@ -108,12 +108,28 @@ pub struct WorkerConfig {
     /// The role of this account that Terraform acts as in AWS; without one it has no credentials there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub terraform_role: Option<RoleArn>,
+    /// How much memory each process of Terraform may have while it plans, in MiB. An apply has no limit but the task's:
+    /// it must not end for want of memory that the plan had.
+    #[serde(default = "terraform_memory", skip_serializing_if = "is_terraform_memory")]
+    pub terraform_memory: u64,
     /// A job may take this long, in seconds.
     pub deadline_seconds: u64,
     /// How long a worker that is told to end (SIGTERM) has, in seconds: no longer than the task definition's
     /// `stopTimeout`, after which it is killed. Fargate allows 120.
     #[serde(default = "stop_timeout", skip_serializing_if = "is_stop_timeout")]
     pub stop_timeout_seconds: u64,
+}
+
+/// [`WorkerConfig::terraform_memory`] unless it is stated: several times what large providers need.
+pub const TERRAFORM_MEMORY: u64 = 4096;
+
+fn terraform_memory() -> u64 {
+    TERRAFORM_MEMORY
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+fn is_terraform_memory(mebibytes: &u64) -> bool {
+    *mebibytes == TERRAFORM_MEMORY
 }
 
 /// [`WorkerConfig::stop_timeout_seconds`] unless it is stated: leaves Fargate's longest stop timeout some room.

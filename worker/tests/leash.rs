@@ -5,10 +5,10 @@
 use std::process::Command;
 
 /// `airlock-leash` with a shell that prints what it is told to.
-fn on_leash(script: &str) -> String {
+fn on_leash(memory: &str, script: &str) -> String {
     let own = std::process::id().to_string();
     let mut leash = Command::new(env!("CARGO_BIN_EXE_airlock-leash"));
-    let ran = leash.args([&own, "/bin/sh", "-c", script]).output().unwrap();
+    let ran = leash.args([&own, memory, "/bin/sh", "-c", script]).output().unwrap();
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
     String::from_utf8(ran.stdout).unwrap()
 }
@@ -16,7 +16,7 @@ fn on_leash(script: &str) -> String {
 /// Threat model, row 36. A shell's child was run twice more than the leash: nothing comes back by that.
 #[test]
 fn threat_36_no_capability_is_left_nor_can_be_gained() {
-    let status = on_leash("sh -c 'cat /proc/self/status'");
+    let status = on_leash("unlimited", "sh -c 'cat /proc/self/status'");
     let field = |name: &str| {
         let line =
             status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("{name}: {status}"));
@@ -32,9 +32,21 @@ fn threat_36_no_capability_is_left_nor_can_be_gained() {
 }
 
 #[test]
+fn memory_is_limited_for_all_that_it_runs() {
+    let limit = |memory: &str| on_leash(memory, "sh -c 'ulimit -d'").trim().to_owned();
+    assert_eq!(limit("64"), (64 * 1024).to_string());
+    assert_eq!(limit("unlimited"), "unlimited");
+    for wrong in ["", "-1", "64M", "17592186044416"] {
+        let own = std::process::id().to_string();
+        let ran = Command::new(env!("CARGO_BIN_EXE_airlock-leash")).args([&own, wrong, "/bin/true"]).output().unwrap();
+        assert!(String::from_utf8_lossy(&ran.stderr).contains("usage"), "{wrong:?}");
+    }
+}
+
+#[test]
 fn it_runs_nothing_for_another_parent() {
     let mut leash = Command::new(env!("CARGO_BIN_EXE_airlock-leash"));
-    let ran = leash.args(["1", "/bin/sh", "-c", "echo ran"]).output().unwrap();
+    let ran = leash.args(["1", "unlimited", "/bin/sh", "-c", "echo ran"]).output().unwrap();
     assert_eq!((ran.status.code(), ran.stdout.as_slice()), (Some(127), &b""[..]));
     assert!(String::from_utf8_lossy(&ran.stderr).contains("the worker is gone"));
 }

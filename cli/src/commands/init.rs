@@ -13,7 +13,9 @@ use manifest_schema::json::to_bytes;
 use manifest_schema::keys::PublicKey;
 use manifest_schema::names::{EnvironmentName, PersonName, ProjectName};
 use manifest_schema::trust::{PinnedRoots, SignedPolicy};
-use records::config::{GatewayConfig, LauncherConfig, STOP_TIMEOUT, StateBucket, WorkerConfig, WorkerRole};
+use records::config::{
+    GatewayConfig, LauncherConfig, STOP_TIMEOUT, StateBucket, TERRAFORM_MEMORY, WorkerConfig, WorkerRole,
+};
 use records::place::StatedPlace;
 use signing::Signer;
 use store::{Access, BucketRules, Location, Store};
@@ -227,6 +229,7 @@ impl Setup {
             provider_mirror: None,
             terraform: None,
             terraform_role: None,
+            terraform_memory: TERRAFORM_MEMORY,
             deadline_seconds: DEADLINE,
             stop_timeout_seconds: STOP_TIMEOUT,
         };

@@ -1,7 +1,8 @@
 //! Runs a program that can't look into the worker, and is interrupted when the worker dies.
 //!
-//! `airlock-leash PARENT PROGRAM ARGUMENTS…` gives up every capability, asks the kernel for SIGINT at the death of its
-//! parent, makes sure that the parent is still PARENT, and becomes PROGRAM. So Terraform, when its worker is killed, saves its state and ends
+//! `airlock-leash PARENT MEMORY PROGRAM ARGUMENTS…` gives up every capability, limits the memory of each process to MEMORY
+//! MiB (or `unlimited`), asks the kernel for SIGINT at the death of its parent, makes sure that the parent is still PARENT,
+//! and becomes PROGRAM. So Terraform, when its worker is killed, saves its state and ends
 //! instead of going on unwatched. The worker can't ask on its child's behalf without unsafe code, and the wish outlives
 //! `execve` (prctl(2), PR_SET_PDEATHSIG). It is a program of its own so that nobody can make the worker run others.
 
@@ -12,11 +13,15 @@ use std::process::{Command, ExitCode};
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
     let parent = arguments.next().and_then(|text| text.to_str()?.parse::<i32>().ok());
-    let (Some(parent), Some(program)) = (parent, arguments.next()) else {
-        return refuse("usage: airlock-leash PARENT PROGRAM [ARGUMENTS]");
+    let memory = arguments.next().and_then(|text| memory(text.to_str()?));
+    let (Some(parent), Some(memory), Some(program)) = (parent, memory, arguments.next()) else {
+        return refuse("usage: airlock-leash PARENT MEMORY PROGRAM [ARGUMENTS]");
     };
     if let Err(error) = disarm() {
         return refuse(&format!("can't give up its capabilities: {error}"));
+    }
+    if let Err(error) = limit(memory) {
+        return refuse(&format!("can't limit its memory: {error}"));
     }
     if let Err(error) = hold() {
         return refuse(&format!("can't ask to be told of the worker's death: {error}"));
@@ -27,6 +32,24 @@ fn main() -> ExitCode {
     }
     let error = Command::new(&program).args(arguments).exec();
     refuse(&format!("can't run {}: {error}", program.to_string_lossy()))
+}
+
+/// Bytes, of a number of MiB; `None` within for no limit.
+fn memory(text: &str) -> Option<Option<u64>> {
+    match text {
+        "unlimited" => Some(None),
+        number => number.parse::<u64>().ok()?.checked_mul(1 << 20).map(Some),
+    }
+}
+
+/// Limits what each process may have of memory that it can write and shares with none (setrlimit(2), RLIMIT_DATA). Go's
+/// programs reserve far more addresses than they use, so these are not limited.
+fn limit(memory: Option<u64>) -> rustix::io::Result<()> {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    match memory {
+        Some(bytes) => setrlimit(Resource::Data, Rlimit { current: Some(bytes), maximum: Some(bytes) }),
+        None => Ok(()),
+    }
 }
 
 /// Gives up all capabilities for good. The worker isn't dumpable, so its memory and its environment, where its credentials

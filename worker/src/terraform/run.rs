@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use manifest_schema::job::Happening;
 use manifest_schema::{Code, Reason};
+use records::config::WorkerRole;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, Command};
@@ -39,6 +40,7 @@ impl Terraform<'_> {
         self.session.may_go_on()?;
         let mut child = Command::new(&self.leash)
             .arg(std::process::id().to_string())
+            .arg(memory(self.session).map_or_else(|| "unlimited".to_owned(), |memory| memory.to_string()))
             .arg(&self.program)
             .args(arguments)
             .env_clear()
@@ -89,6 +91,14 @@ impl Terraform<'_> {
             heard.pass_on().await;
         }
         Err(Stop::Failed(heard.failure(name, status, &printed)))
+    }
+}
+
+/// The limit on each process's memory, in MiB. An apply has none: it must not end for want of memory.
+fn memory(session: &Session) -> Option<u64> {
+    match session.config().role {
+        WorkerRole::Planner => Some(session.config().terraform_memory),
+        WorkerRole::Deployer => None,
     }
 }
 
@@ -215,6 +225,17 @@ impl<'a> Heard<'a> {
     /// Why it failed, from its own errors, or else from what it printed.
     fn failure(&self, name: &str, status: ExitStatus, printed: &str) -> Reason {
         let code = if self.stale { Code::PlanStale } else { Code::TerraformFailed };
+        // Go's words, of Terraform itself, or of a provider that it tells of.
+        let is_starved = |text: &str| text.contains("out of memory") || text.contains("cannot allocate memory");
+        if let Some(memory) =
+            memory(self.session).filter(|_| is_starved(printed) || self.errors.iter().any(|e| is_starved(e)))
+        {
+            let message = format!(
+                "terraform {name}: a process of it needed more than {memory} MiB: raise terraformMemory in the planner's \
+                 configuration, and the memory of its task"
+            );
+            return Reason::new(code, message);
+        }
         let said = if self.errors.is_empty() {
             clip(&bare_lines(printed).collect::<Vec<_>>().join(" "))
         } else {

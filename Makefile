@@ -102,8 +102,9 @@ advisories: ## Look for known vulnerabilities in our dependencies; needs cargo-d
 	$(CARGO) deny --workspace --locked check advisories
 
 .PHONY: bench
-bench: demo-tools build ## Measure start-up, first event, overhead over Terraform; the gateway; hashing, memory, large manifests
+bench: demo-tools build ## Measure start-up, first event, overhead over Terraform; large bundles; the gateway; hashing, memory, large manifests
 	AIRLOCK_BIN="$(TARGET)/release" sh bench/pipeline.sh
+	AIRLOCK_BIN="$(TARGET)/release" sh bench/bundle.sh
 	AIRLOCK_BIN="$(TARGET)/release" sh bench/gateway.sh
 	AIRLOCK_BIN="$(TARGET)/release" sh bench/artifacts.sh
 

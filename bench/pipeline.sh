@@ -3,7 +3,7 @@
 #   start         airlock --version, as a whole process                                 goal: at most   5 ms
 #   first event   from the gateway's first event to the worker's: start, stores, keys   goal: at most  50 ms
 #   overhead      plan job + apply job, launched and followed, less the time that
-#                 Terraform itself ran                                                  goal: at most 300 ms
+#                 Terraform itself ran                                                  goal: at most 150 ms
 # Needs GNU date, git, and terraform or tofu. Prints; asserts nothing.
 set -eu
 

@@ -3,14 +3,16 @@
 //! It leaves them in `errored.tfstate`, in its working directory, and what it did before is in no other place. So they go
 //! to the production store, and until somebody has put them where they belong nothing is planned on the older state.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::Path;
 
-use manifest_schema::job::{JobId, WriterKind};
+use manifest_schema::job::{Action, JobId, WriterKind};
 use manifest_schema::plan::{PlanSummary, StateVersion};
 use manifest_schema::storage::Key;
 use manifest_schema::{Code, Document, Reason};
 use records::{Journal, plans, states};
+use rustix::fs::{Mode, OFlags};
 use zeroize::Zeroizing;
 
 use super::state::StatePlace;
@@ -19,10 +21,12 @@ use crate::stop::Stop;
 
 /// What Terraform calls the file.
 const FILE: &str = "errored.tfstate";
+/// Most bytes of one that are kept.
+const MOST: u64 = 256 << 20;
 
 /// Whether there is one in a root module.
 pub(crate) fn is_in(root: &Path) -> bool {
-    root.join(FILE).exists()
+    root.join(FILE).symlink_metadata().is_ok()
 }
 
 /// After an apply that came to `applied`: keeps the state that it could not save, and says so instead.
@@ -40,8 +44,19 @@ pub(super) async fn keep(session: &Session, root: &Path, applied: Result<(), Sto
     Err(Stop::Failed(Reason::new(Code::StateNotSaved, message)))
 }
 
-/// Before a work directory is emptied that another job had, whose worker did not live to keep the state.
+/// Before a work directory is emptied that another job had, whose worker did not live to keep the state. Only applies
+/// change anything: what another job left can only have been put there by a provider.
 pub(crate) async fn rescue(session: &Session, root: &Path, owner: Option<JobId>) -> Result<(), Stop> {
+    if !is_in(root) {
+        return Ok(());
+    }
+    if let Some(job) = owner
+        && let Some(journal) =
+            Journal::open(&session.sides().production, session.ambient(), WriterKind::Worker, job).await?
+        && journal.request().request.action != Action::Apply
+    {
+        return session.tell(format!("job {job} left a {FILE} though it applied nothing: it is removed")).await;
+    }
     let job = owner.unwrap_or_else(|| session.job());
     match move_to_store(session, root, job).await? {
         None => Ok(()),
@@ -53,8 +68,8 @@ pub(crate) async fn rescue(session: &Session, root: &Path, owner: Option<JobId>)
 async fn move_to_store(session: &Session, root: &Path, job: JobId) -> Result<Option<String>, Stop> {
     let file = root.join(FILE);
     let failed = |error: io::Error| Stop::failed(format!("can't move {}: {error}", file.display()));
-    let state = match std::fs::read(&file) {
-        Ok(state) => Zeroizing::new(state),
+    let state = match read(&file) {
+        Ok(state) => state,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(failed(error)),
     };
@@ -62,6 +77,19 @@ async fn move_to_store(session: &Session, root: &Path, job: JobId) -> Result<Opt
     states::keep_errored(production, &key, &state).await?;
     std::fs::remove_file(&file).map_err(failed)?;
     Ok(Some(format!("{key} in {}", production.location())))
+}
+
+/// Reads a regular file. Providers run in that directory, as the same user, and may leave there what they like.
+fn read(file: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(file, OFlags::RDONLY | flags, Mode::empty())?);
+    let metadata = file.metadata()?;
+    if !metadata.is_file() || metadata.len() > MOST {
+        return Err(io::Error::other(format!("it is no file of at most {MOST} bytes")));
+    }
+    let mut state = Zeroizing::new(Vec::new());
+    file.take(MOST).read_to_end(&mut state)?;
+    Ok(state)
 }
 
 fn key(session: &Session, job: JobId) -> Key {
@@ -132,6 +160,23 @@ fn relation(kept: Option<&StateVersion>, current: Option<&StateVersion>) -> Rela
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Threat model, row 36: the worker can read what a provider can't.
+    #[test]
+    fn only_a_file_is_read_and_no_link_is_followed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        std::fs::write(path("state"), "{}").unwrap();
+        assert_eq!(*read(&path("state")).unwrap(), b"{}");
+        std::os::unix::fs::symlink("/proc/self/environ", path("link")).unwrap();
+        std::os::unix::fs::symlink("nowhere", path("dangling")).unwrap();
+        std::fs::create_dir(path("directory")).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, path("pipe"), Mode::from_raw_mode(0o600)).unwrap();
+        for name in ["link", "dangling", "directory", "pipe"] {
+            let error = read(&path(name)).unwrap_err();
+            assert_ne!(error.kind(), io::ErrorKind::NotFound, "{name}");
+        }
+    }
 
     #[test]
     fn a_state_is_where_it_belongs_once_it_or_a_later_one_is_there() {

@@ -61,10 +61,6 @@ impl FromStr for BuildName {
         if let Ok(digest) = text.parse() {
             return Ok(Self::Digest(digest));
         }
-        let number = |text: &str| {
-            let exact = text.parse::<BuildNumber>().ok().map(|build| (Some(build.epoch), build.number));
-            exact.or_else(|| format!("0.{text}").parse::<BuildNumber>().ok().map(|build| (None, build.number)))
-        };
         if let Some((project, rest)) = text.split_once('#')
             && let Ok(project) = project.parse()
             && let Some((epoch, number)) = number(rest)
@@ -76,6 +72,12 @@ impl FromStr for BuildName {
             Err(_) => Self::File(PathBuf::from(text)),
         })
     }
+}
+
+/// `12`, or `0.12`, whose epoch is given.
+pub(crate) fn number(text: &str) -> Option<(Option<u32>, u64)> {
+    let exact = text.parse::<BuildNumber>().ok().map(|build| (Some(build.epoch), build.number));
+    exact.or_else(|| format!("0.{text}").parse::<BuildNumber>().ok().map(|build| (None, build.number)))
 }
 
 /// A manifest that was read. Who signed it was not asked.

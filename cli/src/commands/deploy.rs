@@ -31,6 +31,7 @@ use crate::gateway_client::GatewayClient;
 use crate::keys::{PassphraseArgs, signer};
 use crate::pipeline::changes::{self, Texts, Vote, whoami};
 use crate::pipeline::follow::{Follow, verdict};
+use crate::pipeline::rollback::RollbackTo;
 use crate::pipeline::waiting::Question;
 use crate::pipeline::{busy, copies, launch, links, summary};
 use crate::production::{self, Production};
@@ -45,6 +46,10 @@ pub(crate) struct Args {
     /// A published build instead of building: its digest, PROJECT#NUMBER, or EPOCH.NUMBER.
     #[arg(long, value_name = "BUILD")]
     build: Option<BuildName>,
+    /// Go back to this build instead of building: previous (what was deployed before), a number, or EPOCH.NUMBER. The
+    /// approval must say rollback.
+    #[arg(long, value_name = "BUILD", conflicts_with = "build")]
+    rollback_to: Option<RollbackTo>,
     /// The builder's private key, a file or awskms:///alias/NAME; without it, .airlock/keys/builder.pem beside
     /// airlock.toml.
     #[arg(long, value_name = "KEY")]
@@ -74,9 +79,10 @@ pub(crate) struct Args {
 
 impl Args {
     pub(crate) fn run(self, context: &Context) -> Result<Exit, Failure> {
-        let build = match &self.build {
-            Some(name) => NamedBuild::find(context, &self.environment, name)?,
-            None => self.build_and_publish(context)?,
+        let build = match (&self.build, &self.rollback_to) {
+            (Some(name), _) => NamedBuild::find(context, &self.environment, name)?,
+            (None, Some(older)) => older.find(context, &self.environment)?,
+            (None, None) => self.build_and_publish(context)?,
         };
         context.block_on(self.deploy(context, &build))
     }
@@ -131,7 +137,7 @@ impl Args {
     async fn deploy(self, context: &Context, build: &NamedBuild) -> Result<Exit, Failure> {
         let production =
             Production::open(context, &self.environment, &Purpose::of_build(build.manifest.build.number())).await?;
-        if self.build.is_some() {
+        if self.build.is_some() || self.rollback_to.is_some() {
             // One that is made here was preceded by this.
             production.client.expect_readers(&production.name, &build.manifest.project).await?;
         }

@@ -8,6 +8,7 @@ pub(crate) mod follow;
 pub(crate) mod launch;
 pub(crate) mod links;
 pub(crate) mod live;
+pub(crate) mod rollback;
 pub(crate) mod story;
 pub(crate) mod summary;
 pub(crate) mod waiting;

@@ -23,7 +23,16 @@ struct NoAnswer {
 
 /// What is asked with: the time limits of everything here.
 pub(crate) fn connector() -> Connector {
-    let limits = HttpConnectorSettings::builder().connect_timeout(CONNECT).read_timeout(FIRST_BYTE).build();
+    with_limits(HttpConnectorSettings::builder().connect_timeout(CONNECT).read_timeout(FIRST_BYTE).build())
+}
+
+/// The HTTP stack of everything here, for servers that no client of the SDK is for. A connection has to stand in time;
+/// how long an answer may take is up to the caller.
+pub fn patient_connector() -> Connector {
+    with_limits(HttpConnectorSettings::builder().connect_timeout(CONNECT).build())
+}
+
+fn with_limits(limits: HttpConnectorSettings) -> Connector {
     Connector::builder().tls_provider(TLS).connector_settings(limits).build()
 }
 

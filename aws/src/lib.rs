@@ -18,6 +18,7 @@ pub mod task;
 pub use aws_credential_types::Credentials;
 pub use connection::Connection;
 pub use error::{AwsError, Call, ErrorKind};
+pub use get::patient_connector;
 pub use identity::Identity;
 pub use logging::may_be_logged;
 pub use pause::pause;

@@ -36,6 +36,10 @@ pub struct Seen {
     pub owner: Option<String>,
     /// The access key of its signature.
     pub access_key: Option<String>,
+    /// The header `Authorization`.
+    pub authorization: Option<String>,
+    /// How long its body is.
+    pub length: usize,
 }
 
 /// What happens to a request.
@@ -51,8 +55,16 @@ pub enum Fault {
     Instead(&'static str, &'static str),
     /// It is not carried out; the answer is this error.
     Status(u16, &'static str),
+    /// It is not carried out; this is the answer: status, headers and body.
+    Answer(u16, Vec<(&'static str, String)>, String),
     /// It is not carried out; the connection is closed.
     Dropped,
+    /// So many bytes of its body are passed on; then both connections are closed.
+    CutUpload(usize),
+    /// So many bytes of its body are carried out as if they were all; the connection is closed without an answer.
+    PartOfUpload(usize),
+    /// It is not carried out; what the last [`Fault::PartOfUpload`] led to is the answer, as a registry's 204.
+    UploadStatus,
     /// It is carried out; the connection is closed without an answer.
     LostAnswer,
     /// It is carried out; the answer is this error.
@@ -76,6 +88,8 @@ struct State {
     plan: Plan,
     seen: Vec<Seen>,
     answers: Answers,
+    /// What a registry answered to a part of an upload.
+    part: hyper::HeaderMap,
 }
 
 /// A running proxy.
@@ -92,7 +106,8 @@ impl FaultProxy {
         listener.set_nonblocking(true).unwrap();
         let port = listener.local_addr().unwrap().port();
         let plan: Plan = Box::new(|_| Fault::None);
-        let state = Arc::new(Mutex::new(State { plan, seen: Vec::new(), answers: Vec::new() }));
+        let state =
+            Arc::new(Mutex::new(State { plan, seen: Vec::new(), answers: Vec::new(), part: hyper::HeaderMap::new() }));
         let (stop, stopped) = oneshot::channel::<Infallible>();
         let shared = Arc::clone(&state);
         std::thread::spawn(move || {
@@ -163,11 +178,11 @@ async fn answer(
     upstream: u16,
     state: Arc<Mutex<State>>,
 ) -> Result<Response<Answer>, Closed> {
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
     let body = body.collect().await.map_err(std::io::Error::other)?.to_bytes();
     let (seen, fault) = {
         let mut state = lock(&state);
-        let seen = describe(&head, state.seen.len());
+        let seen = describe(&head, state.seen.len(), body.len());
         state.seen.push(seen.clone());
         let fault = (state.plan)(&seen);
         (seen, fault)
@@ -175,7 +190,25 @@ async fn answer(
     let closed = || std::io::Error::from(std::io::ErrorKind::ConnectionReset);
     match fault {
         Fault::Status(status, code) => return Ok(error(status, code)),
+        Fault::Answer(status, headers, body) => return Ok(said(status, &headers, body)),
         Fault::Dropped => return Err(closed()),
+        Fault::CutUpload(length) => {
+            let part = body.slice(..length.min(body.len()));
+            let cut = Answer { missing: body.len() - part.len(), bytes: Some(part) };
+            let _ = forward(head, cut, upstream).await;
+            return Err(closed());
+        }
+        Fault::PartOfUpload(length) => {
+            head.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+            let part = Full::new(body.slice(..length));
+            let (_, headers, _) = forward(head, part, upstream).await.map_err(std::io::Error::other)?;
+            lock(&state).part = headers;
+            return Err(closed());
+        }
+        Fault::UploadStatus => {
+            let headers = lock(&state).part.clone();
+            return Ok(response(StatusCode::NO_CONTENT, headers, Bytes::new(), 0));
+        }
         Fault::Delay(time) => tokio::time::sleep(time).await,
         Fault::None
         | Fault::WrongUpload
@@ -188,7 +221,7 @@ async fn answer(
         | Fault::Stale => {}
     }
     let body = if fault == Fault::WrongUpload { flipped(&body) } else { body };
-    let (status, headers, body) = forward(head, body, upstream).await.map_err(std::io::Error::other)?;
+    let (status, headers, body) = forward(head, Full::new(body), upstream).await.map_err(std::io::Error::other)?;
     let name = format!("{} {}", seen.method, seen.path);
     let first = {
         let mut state = lock(&state);
@@ -218,7 +251,15 @@ async fn answer(
             }
             None => return Err(closed()),
         },
-        Fault::None | Fault::WrongUpload | Fault::Delay(_) | Fault::Status(..) | Fault::Dropped => {
+        Fault::None
+        | Fault::WrongUpload
+        | Fault::Delay(_)
+        | Fault::Status(..)
+        | Fault::Dropped
+        | Fault::Answer(..)
+        | Fault::CutUpload(_)
+        | Fault::PartOfUpload(_)
+        | Fault::UploadStatus => {
             // What HEAD answers says how long a body would be that isn't there.
             let told = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
             let length = told.filter(|_| seen.method == "HEAD").unwrap_or(body.len());
@@ -236,7 +277,7 @@ fn flipped(body: &Bytes) -> Bytes {
     wrong.into()
 }
 
-fn describe(head: &hyper::http::request::Parts, number: usize) -> Seen {
+fn describe(head: &hyper::http::request::Parts, number: usize, length: usize) -> Seen {
     let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let conditions = ["if-none-match", "if-match"];
     let condition = conditions.into_iter().find_map(|name| header(name).map(|value| format!("{name}: {value}")));
@@ -249,20 +290,25 @@ fn describe(head: &hyper::http::request::Parts, number: usize) -> Seen {
         owner: header("x-amz-expected-bucket-owner"),
         access_key: header("authorization")
             .and_then(|signed| Some(signed.split_once("Credential=")?.1.split_once('/')?.0.to_owned())),
+        authorization: header("authorization"),
+        length,
     }
 }
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-async fn forward(
+async fn forward<B>(
     head: hyper::http::request::Parts,
-    body: Bytes,
+    body: B,
     upstream: u16,
-) -> Result<(StatusCode, hyper::HeaderMap, Bytes), Failure> {
+) -> Result<(StatusCode, hyper::HeaderMap, Bytes), Failure>
+where
+    B: Body<Data = Bytes, Error: Into<Failure>> + Send + 'static,
+{
     let stream = tokio::net::TcpStream::connect(("127.0.0.1", upstream)).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
-    let answer = sender.send_request(Request::from_parts(head, Full::new(body))).await?;
+    let answer = sender.send_request(Request::from_parts(head, body)).await?;
     let (head, body) = answer.into_parts();
     Ok((head.status, head.headers, body.collect().await?.to_bytes()))
 }
@@ -273,6 +319,14 @@ fn error(status: u16, code: &'static str) -> Response<Answer> {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
     let length = text.len();
     response(StatusCode::from_u16(status).unwrap(), headers, text.into(), length)
+}
+
+fn said(status: u16, headers: &[(&'static str, String)], body: String) -> Response<Answer> {
+    let named = headers
+        .iter()
+        .map(|(name, value)| (hyper::header::HeaderName::from_static(name), HeaderValue::from_str(value).unwrap()));
+    let length = body.len();
+    response(StatusCode::from_u16(status).unwrap(), named.collect(), body.into(), length)
 }
 
 fn response(status: StatusCode, mut headers: hyper::HeaderMap, body: Bytes, length: usize) -> Response<Answer> {

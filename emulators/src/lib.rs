@@ -1,19 +1,21 @@
-//! Servers that stand in for AWS in tests, and a proxy that makes the way to them bad.
+//! Servers that stand in for AWS and for a container registry in tests, and a proxy that makes the way to them bad.
 //!
 //! `make test-tools` installs them; a test that needs one fails with that advice where it is missing. Each listens on
 //! loopback, on ports that were free, and ends with the value that stands for it, or with the test's process, however
 //! that ends.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed helper is a failed test")]
 
+mod docker;
 pub mod faults;
 mod moto;
 mod seaweed;
 mod server;
 mod tools;
 
+pub use docker::DockerRegistry;
 pub use moto::Moto;
 pub use seaweed::SeaweedFs;
-pub use tools::tool;
+pub use tools::{installed, tool};
 
 /// The access key that the emulators know.
 pub const ACCESS_KEY: &str = "AKIAIOSFODNN7EXAMPLE";

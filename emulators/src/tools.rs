@@ -12,6 +12,16 @@ pub fn tool(name: &str) -> PathBuf {
     found.unwrap_or_else(|| panic!("{name} is missing: run `make test-tools`, which installs it for the tests"))
 }
 
+/// A program of the system's.
+///
+/// # Panics
+/// When `PATH` doesn't have it.
+pub fn installed(name: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|directory| directory.join(name)).find(|path| path.is_file());
+    found.unwrap_or_else(|| panic!("{name} is missing: install the package {name}, as `make test-tools` says"))
+}
+
 /// Whether a file holds this text; a log that isn't there yet holds nothing.
 pub(crate) fn tail(log: &Path) -> String {
     let text = std::fs::read_to_string(log).unwrap_or_default();

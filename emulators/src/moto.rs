@@ -1,5 +1,5 @@
-//! moto: a second opinion about S3, STS accounts, Parameter Store and Secrets Manager. It accepts wrong checksums and any
-//! caller.
+//! moto: a second opinion about S3, STS accounts, Parameter Store and Secrets Manager, and tokens of ECR. It accepts wrong
+//! checksums and any caller.
 
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};

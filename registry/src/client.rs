@@ -315,8 +315,9 @@ impl Client {
         let answer = self.transport.send(ask, body, header.as_ref()).await;
         if let Ok(refused) = &answer
             && refused.status == 401
+            && !self.renew(header.as_ref(), refused, doing).await?
         {
-            self.renew(header.as_ref(), refused, doing).await?;
+            return Err(RegistryError::Denied { doing: doing.clone(), said: refused.said() });
         }
         Ok(answer)
     }

@@ -148,6 +148,8 @@ async fn what_the_store_has_damaged_never_becomes_a_blob() {
         let finished = site.seen("PUT").into_iter().filter(|seen| seen.query.contains(&damaged.digest.hex()));
         assert_eq!(finished.count(), 0, "{which}, {at}");
         assert!(!site.has_blob(&damaged.digest));
+        // Not even all of its bytes left.
+        assert!(site.seen("PATCH").iter().all(|seen| seen.length as u64 != damaged.size));
         assert_eq!(site.seen("DELETE").len(), 1, "the upload is cancelled");
         assert!(site.seen("PUT").iter().all(|seen| !seen.path.contains("/manifests/")));
     }

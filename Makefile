@@ -28,7 +28,7 @@ terraform_hint = install Terraform 1.4 or newer (https://developer.hashicorp.com
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: build
 build: ## Build the release binaries
@@ -117,6 +117,12 @@ bench-s3: test-tools build ## Measure publishing to S3 and fetching from it, bes
 	  || { echo "make $@: $$tool is missing: install the package $$tool" >&2; exit 1; }; \
 	done
 	AIRLOCK_BIN="$(TARGET)/release" AIRLOCK_TOOLS="$(TARGET)/tools" sh bench/s3.sh
+
+.PHONY: bench-registry
+bench-registry: test-tools build ## Measure pushing an image into a registry, beside skopeo
+	$(call need,time,install the package time)
+	$(call need,curl,install the package curl)
+	AIRLOCK_BIN="$(TARGET)/release" sh bench/registry.sh
 
 # The revision whose programs `make skew` runs beside this checkout's.
 OLD ?= HEAD~1

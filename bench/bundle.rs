@@ -14,6 +14,7 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use manifest_schema::Document as _;
 use manifest_schema::manifest::{BlobRef, BuildManifest, Content, FileEntry};
+use manifest_schema::trust::TerraformRules;
 use policy::configuration::{self, ConfigFile};
 use store::{Access, Store};
 
@@ -44,6 +45,6 @@ fn extract_and_judge(archive: &[u8], files: &[FileEntry], into: &Path) -> Outcom
     let contents = files.iter().map(|file| fs::read(into.join(file.path.as_str()))).collect::<Result<Vec<_>, _>>()?;
     let listed = files.iter().zip(&contents);
     let listed: Vec<_> = listed.map(|(file, bytes)| ConfigFile { path: file.path.as_str(), bytes }).collect();
-    let problems = configuration::check(&listed, Some(&[]));
+    let problems = configuration::check(&listed, Some(&TerraformRules::default()));
     if problems.is_empty() { Ok(()) } else { Err(format!("the bundle is refused: {problems:?}").into()) }
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use artifacts::{Origin, PackError, Packed, bundle_contents, pack_terraform};
 use manifest_schema::manifest::{Content, VendoredModule};
 use manifest_schema::names::ArtifactName;
+use manifest_schema::trust::TerraformRules;
 use policy::configuration::{self, ConfigFile};
 use tempfile::TempDir;
 
@@ -183,7 +184,7 @@ fn modules_from_elsewhere_are_copied_and_called_where_they_are() {
         let packed = pack(&dir).unwrap_or_else(|error| panic!("{what}: {error:?}"));
         let (bundle, modules) = bundle(&packed);
         let listed: Vec<_> = bundle.iter().map(|(path, text)| ConfigFile { path, bytes: text.as_bytes() }).collect();
-        assert_eq!(configuration::check(&listed, Some(&[])), [], "{what}: a worker takes it");
+        assert_eq!(configuration::check(&listed, Some(&TerraformRules::default())), [], "{what}: a worker takes it");
         let mut calls = Vec::new();
         let mut others = Vec::new();
         for file in &listed {

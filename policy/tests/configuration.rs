@@ -1,5 +1,6 @@
 //! The attack list of gate 13: threats 22 to 27 of the threat model and their variations.
 
+use manifest_schema::trust::TerraformRules;
 use policy::configuration::{ConfigFile, Problem, check};
 
 const ALLOWED: &str = "registry.terraform.io/hashicorp/aws";
@@ -9,7 +10,8 @@ const LOCK: (&str, &str) =
 fn problems(files: &[(&str, &str)]) -> Vec<Problem> {
     let files: Vec<ConfigFile<'_>> =
         files.iter().map(|(path, text)| ConfigFile { path, bytes: text.as_bytes() }).collect();
-    check(&files, Some(&[ALLOWED.to_owned()]))
+    let rules = TerraformRules { providers: vec![ALLOWED.to_owned()], ..TerraformRules::default() };
+    check(&files, Some(&rules))
 }
 
 fn codes(files: &[(&str, &str)]) -> Vec<&'static str> {
@@ -279,7 +281,8 @@ fn providers_are_allowed_and_locked() {
 
 #[test]
 fn bytes_that_are_not_text_are_refused() {
-    let check_bytes = |bytes: &[u8]| check(&[ConfigFile { path: "a.tf", bytes }], Some(&[])).len();
+    let check_bytes =
+        |bytes: &[u8]| check(&[ConfigFile { path: "a.tf", bytes }], Some(&TerraformRules::default())).len();
     assert_eq!(check_bytes(b"\xff\xfe"), 1);
     assert_eq!(check_bytes("\u{feff}locals {}".as_bytes()), 1);
     assert_eq!(check_bytes(b"locals {}\0"), 1);

@@ -1,11 +1,15 @@
 //! A stolen builder key must not read state secrets through a plan job: a value without its mark leaves in keys of
 //! `for_each`, in attribute paths and in messages that the configuration's author writes.
 
+use manifest_schema::trust::TerraformRules;
 use policy::configuration::{ConfigFile, check};
 
 fn places(files: &[(&str, &str)]) -> Vec<(&'static str, String, Option<usize>)> {
     let files: Vec<_> = files.iter().map(|(path, text)| ConfigFile { path, bytes: text.as_bytes() }).collect();
-    check(&files, Some(&[])).into_iter().map(|problem| (problem.rule.code(), problem.file, problem.line)).collect()
+    check(&files, Some(&TerraformRules::default()))
+        .into_iter()
+        .map(|problem| (problem.rule.code(), problem.file, problem.line))
+        .collect()
 }
 
 fn refused_at(file: &str, line: usize) -> Vec<(&'static str, String, Option<usize>)> {

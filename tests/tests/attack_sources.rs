@@ -43,7 +43,7 @@ resource "fake_thing" "x" {}
             refused: &[
                 (".terraform.lock.hcl:4", "configuration.provider"),
                 ("main.tf:3", "configuration.provider"),
-                ("artifact provider-test-foreign-linux_amd64", ""),
+                ("artifact provider-test-foreign-linux_amd64", "configuration.provider"),
             ],
             ..Attack::USUAL
         },

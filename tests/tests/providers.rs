@@ -116,3 +116,33 @@ fn only_providers_that_the_trust_policy_allows_reach_terraform() {
     plan("2").exits(5);
     assert!(mark.exists(), "the provider that crossed the gap was run");
 }
+
+/// Threat model, row 24: who commits chooses lock file and provider alike, and an address is only a claim.
+#[test]
+fn only_providers_that_the_trust_policy_pins_reach_terraform() {
+    let (scratch, mark) = with_provider();
+    let manifest = scratch.publish();
+    let lock = fs::read_to_string(scratch.path("infra/.terraform.lock.hcl")).unwrap();
+    let locked = lock.split('"').find(|word| word.starts_with("h1:")).unwrap();
+    let pin = |hash: &str| {
+        scratch.next_policy(|policy| {
+            let rules = &mut policy["environments"]["production"]["terraform"];
+            rules["providers"] = Value::from(vec![ADDRESS]);
+            rules["providerHashes"] = serde_json::json!({ ADDRESS: [hash] });
+        });
+    };
+    let plan = |attempt: &str| {
+        scratch.json(&["launch-deploy-job", &manifest, "--action", "plan", "--follow", "--attempt", attempt])
+    };
+
+    pin("h1:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=");
+    let refused = plan("1").exits(3).all();
+    let place = format!(".terraform.lock.hcl:7: provider {ADDRESS}: {locked} is not among the hashes");
+    assert!(refused.contains("terraform.forbidden") && refused.contains(&place), "{refused}");
+    assert!(refused.contains("[configuration.provider]"), "{refused}");
+    assert!(!mark.exists(), "a provider ran whose hash nobody allowed");
+
+    pin(locked);
+    plan("2").exits(5);
+    assert!(mark.exists(), "the provider that is pinned was run");
+}

@@ -13,7 +13,7 @@ use manifest_schema::job::Happening;
 use manifest_schema::manifest::{Artifact, BlobRef, BuildManifest, Content, FileEntry, Step};
 use manifest_schema::storage::Key;
 use manifest_schema::{Code, Reason};
-use policy::configuration::{self, ConfigFile};
+use policy::configuration::{self, ConfigFile, LOCK_FILE};
 use records::with_causes;
 
 use crate::session::Session;
@@ -181,19 +181,18 @@ fn judge(admission: &Admission, artifact: &Artifact, root: &std::path::Path) -> 
     let listed = files(artifact).iter().zip(&contents);
     let listed: Vec<_> = listed.map(|(file, bytes)| ConfigFile { path: file.path.as_str(), bytes }).collect();
     let rules = &admission.environment().terraform;
-    let mut problems = configuration::check(&listed, Some(&rules.providers));
+    let mut problems = configuration::check(&listed, Some(rules));
     let variables = admission.manifest().manifest().terraform().into_iter().flat_map(|(_, variables)| variables);
     let references = variables.filter(|(_, variable)| variable.is_reference()).map(|(name, _)| name.as_str());
     problems.extend(configuration::check_references(&listed, references));
     problems.retain(|problem| problem.counts(|rule| rules.relaxed.contains(&rule)));
-    let problems = problems.into_iter().map(|problem| problem.to_string());
-    let brought = admission.manifest().manifest().providers().filter_map(|(provider, artifact)| {
-        let is_allowed = rules.providers.iter().any(|address| address.to_lowercase() == provider.address.as_str());
-        (!is_allowed).then(|| {
-            format!("artifact {}: provider {} isn't allowed by the trust policy", artifact.name, provider.address)
-        })
-    });
-    let reasons: Vec<_> =
-        problems.chain(brought).map(|message| Reason::new(Code::TerraformForbidden, message)).collect();
+    let lock = listed.iter().find(|file| file.path == LOCK_FILE).map_or(&[][..], |file| file.bytes);
+    // One that can't be read locks nothing, and was refused above.
+    let locked = configuration::locked_providers(lock).unwrap_or_default();
+    problems.extend(admission.manifest().manifest().providers().filter_map(|(provider, artifact)| {
+        configuration::check_brought(artifact.name.as_str(), provider, artifact.digest, &locked, rules)
+    }));
+    let reasons = problems.iter().map(|problem| Reason::new(Code::TerraformForbidden, problem.to_string()));
+    let reasons: Vec<_> = reasons.collect();
     if reasons.is_empty() { Ok(()) } else { Err(Stop::Refused(reasons)) }
 }

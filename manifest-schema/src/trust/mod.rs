@@ -2,6 +2,7 @@
 
 mod chain;
 mod policy;
+mod provider_hash;
 mod terraform;
 
 pub use chain::{ChainError, PinnedRoots, SignedPolicy, TrustRecord, TrustRecordSchema, TrustedPolicy};
@@ -9,4 +10,5 @@ pub use policy::{
     ApprovalRules, EnvironmentPolicy, EvidenceRule, Freeze, Person, ProjectPolicy, Role, Roles, SourceRule,
     Suppression, TrustPolicy, TrustPolicySchema,
 };
+pub use provider_hash::{ProviderHash, ProviderHashError};
 pub use terraform::{AllowedVersion, AllowedVersionError, RelaxedRule, TerraformRules};

@@ -296,6 +296,7 @@ impl TrustPolicy {
         if let Some(freeze) = environment.freezes.iter().find(|freeze| freeze.from >= freeze.until) {
             return Err(format!("environment {name}: a freeze ends before it begins ({})", freeze.from));
         }
+        environment.terraform.check().map_err(|problem| format!("environment {name}: {problem}"))?;
         let signers =
             environment.projects.values().flat_map(|project| &project.evidence).flat_map(|rule| &rule.signers);
         match signers.into_iter().find(|signer| !self.keys.contains_key(*signer)) {

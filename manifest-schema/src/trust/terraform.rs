@@ -1,10 +1,14 @@
 //! What Terraform may do in an environment.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::json::unique_map;
+use crate::manifest::ProviderAddress;
+use crate::trust::ProviderHash;
 
 /// What Terraform may do in an environment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -14,6 +18,10 @@ pub struct TerraformRules {
     /// `terraform.io/builtin/terraform` always may.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub providers: Vec<String>,
+    /// Of some of them, the only archives that may be: an address alone says who a provider claims to be. Every hash that
+    /// a lock file has for such an address must be listed.
+    #[serde(default, deserialize_with = "unique_map", skip_serializing_if = "BTreeMap::is_empty")]
+    pub provider_hashes: BTreeMap<ProviderAddress, BTreeSet<ProviderHash>>,
     /// `type.attribute` paths whose values may be shown in plan summaries.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shown: Vec<String>,
@@ -26,6 +34,30 @@ pub struct TerraformRules {
 }
 
 impl TerraformRules {
+    /// Whether the provider of this full source address may be used, as far as its address tells.
+    pub fn allows_provider(&self, address: &str) -> bool {
+        self.providers.iter().any(|allowed| allowed.eq_ignore_ascii_case(address))
+    }
+
+    /// The hashes that the provider of this full source address may have; `None` if any is taken.
+    pub fn hashes_of(&self, address: &str) -> Option<&BTreeSet<ProviderHash>> {
+        let pinned = self.provider_hashes.iter().find(|(pinned, _)| pinned.as_str().eq_ignore_ascii_case(address));
+        pinned.map(|(_, hashes)| hashes)
+    }
+
+    /// Hashes only of providers that may be used, and no list that allows nothing.
+    pub(super) fn check(&self) -> Result<(), String> {
+        for (address, hashes) in &self.provider_hashes {
+            if !self.allows_provider(address.as_str()) {
+                return Err(format!("providerHashes names {address}, which is not among its providers"));
+            }
+            if hashes.is_empty() {
+                return Err(format!("providerHashes has no hash of {address}: list those that it may have"));
+            }
+        }
+        Ok(())
+    }
+
     /// Whether workers may run this version of this program: `terraform` or `opentofu`, `1.11.4`.
     pub fn allows(&self, program: &str, version: &str) -> bool {
         self.versions.is_empty() || self.versions.iter().any(|allowed| allowed.covers(program, version))

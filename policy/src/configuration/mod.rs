@@ -9,6 +9,7 @@ mod calls;
 mod files;
 mod lock;
 mod modules;
+mod pins;
 mod providers;
 mod read;
 mod relaxed;
@@ -18,9 +19,12 @@ mod variables;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use manifest_schema::trust::TerraformRules;
+
 pub use files::inside;
 pub use lock::{LOCK_FILE, locked_providers};
 pub use modules::{ModuleCall, module_calls, with_module_sources};
+pub use pins::check_brought;
 pub use variables::check_references;
 
 use calls::Calls;
@@ -127,12 +131,11 @@ impl fmt::Display for Problem {
 
 /// Every reason to refuse these files, sorted by place; none if they may be planned.
 ///
-/// `files` must be all of the bundle: a template that isn't among them can't be judged. `allowed_providers` are full
-/// source addresses such as `registry.terraform.io/hashicorp/aws`; `terraform.io/builtin/terraform` needs no mention.
-/// Where nobody knows which are allowed, it is `None`, and any is taken that is locked.
-pub fn check(files: &[ConfigFile<'_>], allowed_providers: Option<&[String]>) -> Vec<Problem> {
+/// `files` must be all of the bundle: a template that isn't among them can't be judged. Of the `rules`, those about
+/// providers are applied. Where nobody knows them, it is `None`, and any provider is taken that is locked.
+pub fn check(files: &[ConfigFile<'_>], rules: Option<&TerraformRules>) -> Vec<Problem> {
     let mut problems: Vec<Problem> = files.iter().filter_map(|file| files::problem(file.path)).collect();
-    let mut providers = Providers::new(allowed_providers);
+    let mut providers = Providers::new(rules);
     let mut templates = BTreeMap::new();
     for file in files {
         let read = match files::Kind::of(file.path) {
@@ -140,6 +143,7 @@ pub fn check(files: &[ConfigFile<'_>], allowed_providers: Option<&[String]>) -> 
             files::Kind::Json => read::json(file),
             files::Kind::Lock => {
                 providers.lock_seen();
+                problems.extend(rules.into_iter().flat_map(|rules| pins::in_lock(file, rules)));
                 read::hcl(file)
             }
             files::Kind::Other => continue,

@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use manifest_schema::trust::TerraformRules;
+
 use super::files::{LOCK, directory};
 use super::read::Entry;
 use super::{Problem, Rule};
@@ -17,9 +19,9 @@ struct Use {
 }
 
 /// What was seen of providers in all files.
-pub(super) struct Providers {
+pub(super) struct Providers<'a> {
     /// `None` where nobody knows.
-    allowed: Option<BTreeSet<String>>,
+    rules: Option<&'a TerraformRules>,
     locked: bool,
     /// Module directory and name → source, `None` if it isn't literal.
     required: BTreeMap<(String, String), (Option<String>, Use)>,
@@ -27,10 +29,9 @@ pub(super) struct Providers {
     locks: Vec<Use>,
 }
 
-impl Providers {
-    pub(super) fn new(allowed: Option<&[String]>) -> Self {
-        let allowed = allowed.map(|allowed| allowed.iter().map(|address| address.to_lowercase()).collect());
-        Self { allowed, locked: false, required: BTreeMap::new(), used: Vec::new(), locks: Vec::new() }
+impl<'a> Providers<'a> {
+    pub(super) fn new(rules: Option<&'a TerraformRules>) -> Self {
+        Self { rules, locked: false, required: BTreeMap::new(), used: Vec::new(), locks: Vec::new() }
     }
 
     pub(super) fn lock_seen(&mut self) {
@@ -98,11 +99,7 @@ impl Providers {
         };
         if candidates.iter().any(|address| address == BUILTIN) {
             None
-        } else if self
-            .allowed
-            .as_ref()
-            .is_some_and(|allowed| !candidates.iter().any(|address| allowed.contains(address)))
-        {
+        } else if self.rules.is_some_and(|rules| !candidates.iter().any(|address| rules.allows_provider(address))) {
             Some((Rule::Provider, format!("provider {source} isn't allowed by the trust policy")))
         } else if !self.locked {
             Some((Rule::Unlocked, format!("provider {source} isn't locked: the bundle needs {LOCK}")))

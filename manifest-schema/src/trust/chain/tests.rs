@@ -4,6 +4,7 @@ use super::*;
 use crate::gates::tests::rules::policy;
 use crate::gates::tests::world::{before, noon, public, seed};
 use crate::keys::tests::key;
+use crate::manifest::ProviderAddress;
 use crate::names::KeyName;
 use crate::statement::{Statement, Subject};
 use crate::trust::{EvidenceRule, Freeze, Role};
@@ -237,6 +238,13 @@ fn policies_that_contradict_themselves_are_refused() {
     fn rules(policy: &mut TrustPolicy) -> &mut crate::trust::EnvironmentPolicy {
         policy.environments.values_mut().next().unwrap()
     }
+    fn pin(policy: &mut TrustPolicy, providers: &[&str], hashes: &[&str]) {
+        let terraform = &mut rules(policy).terraform;
+        terraform.providers = providers.iter().map(|address| (*address).to_owned()).collect();
+        let hashes = hashes.iter().map(|hash| (*hash).to_owned().try_into().unwrap()).collect();
+        let address = ProviderAddress::new("registry.terraform.io/hashicorp/aws").unwrap();
+        terraform.provider_hashes.insert(address, hashes);
+    }
     let cases: &[(&str, Break, &str)] = &[
         ("version 0", |p| p.version = 0, "versions start at 1"),
         (
@@ -308,6 +316,16 @@ fn policies_that_contradict_themselves_are_refused() {
                 rules(p).projects.values_mut().next().unwrap().evidence = vec![rule];
             },
             "evidence signer gone",
+        ),
+        (
+            "hashes of a provider that isn't allowed",
+            |p| pin(p, &[], &["h1:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="]),
+            "providerHashes names registry.terraform.io/hashicorp/aws, which is not among its providers",
+        ),
+        (
+            "a provider that may have no hash at all",
+            |p| pin(p, &["registry.terraform.io/hashicorp/AWS"], &[]),
+            "providerHashes has no hash of registry.terraform.io/hashicorp/aws",
         ),
     ];
     assert_eq!(policy().check(), Ok(()));

@@ -1,4 +1,6 @@
-//! Which state a file with Terraform's state is. Of all that it holds, only that is read.
+//! Which state a file with Terraform's state is, and which resources it knows of. Nothing else of it is read.
+
+use std::collections::BTreeSet;
 
 use manifest_schema::plan::StateVersion;
 use serde::Deserialize;
@@ -29,9 +31,66 @@ pub fn version(bytes: &[u8]) -> Result<Option<StateVersion>, StateUnreadable> {
     }
 }
 
+/// What a state says of resources.
+#[derive(Deserialize)]
+struct Body {
+    #[serde(default)]
+    resources: Vec<Resource>,
+}
+
+#[derive(Deserialize)]
+struct Resource {
+    #[serde(default)]
+    module: String,
+    mode: String,
+    #[serde(rename = "type")]
+    kind: String,
+    name: String,
+    #[serde(default)]
+    instances: Vec<Instance>,
+}
+
+#[derive(Deserialize)]
+struct Instance {
+    #[serde(default)]
+    index_key: serde_json::Value,
+    #[serde(default)]
+    deposed: String,
+}
+
+/// Which instances of resources a state knows of. Data sources are not among them: they are read again.
+///
+/// # Errors
+/// When it is no state.
+pub fn resources(bytes: &[u8]) -> Result<BTreeSet<String>, StateUnreadable> {
+    version(bytes)?;
+    let body: Body = serde_json::from_slice(bytes).map_err(|_| StateUnreadable)?;
+    let managed = body.resources.iter().filter(|resource| resource.mode == "managed");
+    let named = managed.flat_map(|resource| {
+        resource.instances.iter().map(move |instance| {
+            let Resource { module, kind, name, .. } = resource;
+            format!("{module} {kind} {name} {} {}", instance.index_key, instance.deposed)
+        })
+    });
+    Ok(named.collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn resources_are_told_apart_by_all_that_their_addresses_say() {
+        let text = r#"{"version":4,"serial":1,"lineage":"4f38","resources":[
+            {"mode":"managed","type":"a","name":"n","instances":[{"index_key":0},{"index_key":"0"},{"deposed":"ab"}]},
+            {"mode":"managed","type":"a","name":"n","module":"module.m","instances":[{}]},
+            {"mode":"managed","type":"a","name":"none","instances":[]},
+            {"mode":"data","type":"a","name":"d","instances":[{}]}]}"#;
+        let expected = ["a n \"0\" ", "a n 0 ", "a n null ab", "module.m a n null "];
+        let found = resources(text.as_bytes()).unwrap();
+        assert_eq!(found.iter().map(|name| name.trim_start()).collect::<Vec<_>>(), expected);
+        assert_eq!(resources(b"{}"), Err(StateUnreadable));
+    }
 
     #[test]
     fn of_a_state_only_its_version_is_read() {

@@ -202,12 +202,13 @@ fn each_risk_is_found_once_and_the_worst_comes_first() {
             ("policy.changed", "aws_s3_bucket_policy.logs"),
             ("resource.deleted", "aws_db_instance.main (deposed object ab12cd34)"),
             ("security-group.changed", "aws_security_group.web"),
+            ("data.deferred", "data.aws_secretsmanager_secret_version.db"),
             ("drift.found", "aws_ecs_service.web"),
             ("service.created", "hello"),
         ]
     );
     assert_eq!(
-        found[5].message,
+        found[6].message,
         "aws_ecs_service.web was changed outside of Terraform since the last apply (desired_count)."
     );
     assert!(!RULES.is_empty());
@@ -229,6 +230,7 @@ fn lost_resources_need_a_person_and_new_ones_do_not() {
             "resource.forgotten terraform_data.forgotten",
             "resource.replaced terraform_data.early",
             "resource.replaced terraform_data.replaced",
+            "data.deferred data.terraform_remote_state.other",
         ]
     );
     for plan in [CREATE, NOTHING] {

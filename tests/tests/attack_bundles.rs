@@ -85,7 +85,29 @@ output "found" {
 }
 "#,
             )],
-            refused: &[("main.tf:2", "configuration.data-source")],
+            refused: &[("main.tf:2", "configuration.data-source"), ("main.tf:4", "configuration.data-source")],
+            ..Attack::USUAL
+        },
+        Attack {
+            files: &[
+                (
+                    "main.tf",
+                    r#"data "terraform_remote_state" "host" {
+  backend = "s3"
+  config = {
+    bucket  = "b"
+    key     = "k"
+    region  = "eu-central-1"
+    profile = "p"
+    shared_config_files = ["profiles.ini"]
+  }
+}
+"#,
+                ),
+                ("profiles.ini", "[profile p]\ncredential_process = touch @HOST@/mark\n"),
+            ],
+            harm: Harm::Mark,
+            refused: &[("main.tf:7", "configuration.data-source"), ("main.tf:8", "configuration.data-source")],
             ..Attack::USUAL
         },
         Attack {
@@ -96,7 +118,10 @@ output "found" {
   "config": {"address": "http://127.0.0.1:@PORT@/"}}}}}"#,
             )],
             harm: Harm::Call,
-            refused: &[("main.tf.json:2", "configuration.data-source")],
+            refused: &[
+                ("main.tf.json:2", "configuration.data-source"),
+                ("main.tf.json:3", "configuration.data-source"),
+            ],
             ..Attack::USUAL
         },
     ]);

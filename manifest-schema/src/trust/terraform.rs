@@ -82,6 +82,12 @@ pub enum RelaxedRule {
     /// Data sources that run programs or call out while planning.
     #[serde(rename = "configuration.data-source")]
     DataSource,
+    /// Settings of providers that run programs, take another identity or call elsewhere.
+    #[serde(rename = "configuration.provider-settings")]
+    ProviderSettings,
+    /// Ephemeral resources, which run in the apply without any plan showing it.
+    #[serde(rename = "configuration.ephemeral")]
+    Ephemeral,
     /// `nonsensitive()`, by which what is sensitive may leave production.
     #[serde(rename = "configuration.nonsensitive")]
     Nonsensitive,

@@ -5,6 +5,9 @@ use super::{Problem, Rule};
 /// The one dot-entry that belongs in a bundle, at its root.
 pub const LOCK: &str = ".terraform.lock.hcl";
 
+/// The file in which a worker says where state is, at the root of a bundle.
+pub const BACKEND: &str = "airlock-backend.tf.json";
+
 /// How a file is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -66,6 +69,8 @@ pub(super) fn problem(path: &str) -> Option<Problem> {
         (Rule::VariablesFile, "variables come from the manifest; this file would set them silently")
     } else if name.ends_with(".tfstate") || name.ends_with(".tfstate.backup") {
         (Rule::StateFile, "state doesn't belong in a bundle")
+    } else if lower == BACKEND {
+        (Rule::Backend, "this name is kept for where production says that state is")
     } else if name == "terraform.rc" || name.ends_with(".tfrc") || lower.split('/').any(|part| part == "terraform.d") {
         (Rule::CliSettings, "settings and plugins of the command line don't belong in a bundle")
     } else {

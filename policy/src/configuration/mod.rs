@@ -21,7 +21,7 @@ use std::fmt;
 
 use manifest_schema::trust::TerraformRules;
 
-pub use files::inside;
+pub use files::{BACKEND as BACKEND_FILE, inside};
 pub use lock::{LOCK_FILE, locked_providers};
 pub use modules::{ModuleCall, module_calls, with_module_sources};
 pub use pins::check_brought;
@@ -63,6 +63,10 @@ pub enum Rule {
     Provisioner,
     /// A data source that runs programs or reaches outside.
     DataSource,
+    /// A setting of a provider that runs a program, takes another identity or calls elsewhere.
+    ProviderSettings,
+    /// An ephemeral resource, which runs in the apply without any plan showing it.
+    Ephemeral,
     /// A module from anywhere but this bundle.
     ModuleSource,
     /// A function that reads a file which isn't certain to be in the bundle.
@@ -91,6 +95,8 @@ impl Rule {
             Self::Backend => "configuration.backend",
             Self::Provisioner => "configuration.provisioner",
             Self::DataSource => "configuration.data-source",
+            Self::ProviderSettings => "configuration.provider-settings",
+            Self::Ephemeral => "configuration.ephemeral",
             Self::ModuleSource => "configuration.module-source",
             Self::FilePath => "configuration.file-path",
             Self::Nonsensitive => "configuration.nonsensitive",

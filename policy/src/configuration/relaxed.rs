@@ -14,6 +14,8 @@ impl Rule {
             Self::VariablesFile => Some(RelaxedRule::VariablesFile),
             Self::Provisioner => Some(RelaxedRule::Provisioner),
             Self::DataSource => Some(RelaxedRule::DataSource),
+            Self::ProviderSettings => Some(RelaxedRule::ProviderSettings),
+            Self::Ephemeral => Some(RelaxedRule::Ephemeral),
             Self::Nonsensitive => Some(RelaxedRule::Nonsensitive),
             Self::Unreadable
             | Self::StateFile
@@ -48,6 +50,8 @@ mod tests {
             Rule::VariablesFile,
             Rule::Provisioner,
             Rule::DataSource,
+            Rule::ProviderSettings,
+            Rule::Ephemeral,
             Rule::Nonsensitive,
         ];
         for rule in all {

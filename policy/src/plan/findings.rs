@@ -6,7 +6,7 @@ use manifest_schema::plan::{Finding, ResourceAction, ResourceChange, ServiceChan
 use serde::Serialize;
 
 /// Version of the rules. Another version makes a plan stale, so change it with any change of what is found.
-pub const RULES: &str = "2026-11-3";
+pub const RULES: &str = "2026-11-4";
 
 /// Whether a person must approve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -37,6 +37,7 @@ const RESOURCE_RULES: &[Rule] = &[
     Rule { name: "resource.forgotten", severity: Severity::High, applies: forgotten },
     Rule { name: "resource.imported", severity: Severity::High, applies: imported },
     Rule { name: "resource.moved", severity: Severity::High, applies: moved },
+    Rule { name: "data.deferred", severity: Severity::Medium, applies: deferred },
     Rule { name: "policy.changed", severity: Severity::High, applies: policy },
     Rule { name: "iam.changed", severity: Severity::Critical, applies: iam },
     Rule { name: "security-group.changed", severity: Severity::High, applies: security_group },
@@ -93,6 +94,12 @@ fn with_paths<T: AsRef<str>>(what: &str, paths: &[T]) -> String {
         (false, 0) => format!("{what} ({})", named.join(", ")),
         (false, more) => format!("{what} ({} and {more} more)", named.join(", ")),
     }
+}
+
+/// A plan lists a data source only if it can't be read yet.
+fn deferred(change: &ResourceChange) -> Option<String> {
+    let what = "would be read while the plan is applied, by what nobody has seen yet";
+    (change.action == ResourceAction::Read).then(|| what.to_owned())
 }
 
 fn deleted(change: &ResourceChange) -> Option<String> {

@@ -160,14 +160,15 @@ struct Heard<'a> {
     lines: Vec<String>,
     flushed: Instant,
     errors: Vec<String>,
+    warnings: Vec<String>,
     stale: bool,
     broken: Option<Stop>,
 }
 
 impl<'a> Heard<'a> {
     fn new(session: &'a Session, redaction: &'a Redaction) -> Self {
-        let (lines, errors, flushed) = (Vec::new(), Vec::new(), Instant::now());
-        Self { session, redaction, lines, flushed, errors, stale: false, broken: None }
+        let (lines, errors, warnings, flushed) = (Vec::new(), Vec::new(), Vec::new(), Instant::now());
+        Self { session, redaction, lines, flushed, errors, warnings, stale: false, broken: None }
     }
 
     /// Listens to the end of the stream, whatever happens: a Terraform whose output nobody reads any more would die of it
@@ -201,11 +202,25 @@ impl<'a> Heard<'a> {
                     self.lines.push(clip(&format!("error: {line}")));
                     self.errors.push(clip(&line));
                 }
+                Some(Line::Condition { ends, summary }) => self.condition(ends, &summary),
                 None => {}
             }
             if self.lines.len() >= MOST_LINES || Instant::now() >= due {
                 self.pass_on().await;
             }
+        }
+    }
+
+    /// Of conditions of one kind that don't hold, however many, one line is told.
+    fn condition(&mut self, ends: bool, summary: &str) {
+        let told = format!("{summary}; which one, and why, stays in production");
+        let (list, line) = match ends {
+            true => (&mut self.errors, format!("error: {told}")),
+            false => (&mut self.warnings, format!("warning: {told}")),
+        };
+        if !list.contains(&told) {
+            list.push(told);
+            self.lines.push(line);
         }
     }
 

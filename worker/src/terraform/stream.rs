@@ -4,6 +4,7 @@
 //! text, and messages that the configuration's author wrote do not: they may hold secrets from the state.
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 /// What one line says.
 #[derive(Debug, PartialEq, Eq)]
@@ -16,6 +17,13 @@ pub(super) enum Line {
         summary: String,
         /// In more words, and where.
         detail: String,
+    },
+    /// A condition of the configuration doesn't hold. Which one, and how many, may say what a secret is, bit by bit.
+    Condition {
+        /// Whether Terraform ends because of it.
+        ends: bool,
+        /// In a few words.
+        summary: String,
     },
 }
 
@@ -113,6 +121,19 @@ struct Diagnostic {
     address: Option<String>,
     #[serde(default)]
     range: Option<Range>,
+    #[serde(default)]
+    snippet: Option<Snippet>,
+}
+
+/// The code that a diagnostic is about.
+#[derive(Default, Deserialize)]
+struct Snippet {
+    /// What the expressions in it come to.
+    #[serde(default)]
+    values: Option<Vec<IgnoredAny>>,
+    /// The function that refused its arguments.
+    #[serde(default)]
+    function_call: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -155,7 +176,8 @@ pub(super) fn read_line(bytes: &[u8]) -> Option<Line> {
     }
 }
 
-/// Diagnostics whose detail the configuration's author wrote, with any value in it that they like.
+/// Diagnostics about conditions that the configuration's author wrote, and whose detail they wrote with any value in it
+/// that they like.
 const AUTHORED: [&str; 6] = [
     "Check block assertion failed",
     "Invalid value for variable",
@@ -164,10 +186,14 @@ const AUTHORED: [&str; 6] = [
     "Resource precondition failed",
     "Test assertion failed",
 ];
-const WITHHELD: &str = "its message is the configuration's own and stays in production";
+/// Instead of a detail that may repeat what an expression came to.
+const WITHHELD: &str = "the message may hold values and stays in production";
 
 impl Diagnostic {
     fn line(self) -> Line {
+        if AUTHORED.contains(&self.summary.as_str()) {
+            return Line::Condition { ends: self.severity == "error", summary: self.summary };
+        }
         let address = self.address.as_deref().map(without_keys);
         let place = match (address, self.range) {
             (Some(address), Some(range)) => format!(" ({address}, {}:{})", range.filename, range.start.line),
@@ -175,7 +201,9 @@ impl Diagnostic {
             (None, Some(range)) => format!(" ({}:{})", range.filename, range.start.line),
             (None, None) => String::new(),
         };
-        let detail = if AUTHORED.contains(&self.summary.as_str()) { WITHHELD } else { self.detail.trim() };
+        let snippet = self.snippet.unwrap_or_default();
+        let evaluated = snippet.function_call.is_some() || snippet.values.is_some_and(|values| !values.is_empty());
+        let detail = if evaluated { WITHHELD } else { self.detail.trim() };
         let detail = format!("{detail}{place}");
         if self.severity == "error" {
             Line::Error { summary: self.summary, detail: detail.trim().to_owned() }
@@ -200,10 +228,33 @@ mod tests {
         ] {
             assert_eq!(without_keys(address), expected, "{address}");
         }
-        let line = r#"{"type":"diagnostic","diagnostic":{"severity":"error","summary":"Resource precondition failed","detail":"s3cret","address":"a.b[\"s3cret\"]"}}"#;
-        let Some(Line::Error { summary, detail }) = read_line(line.as_bytes()) else { panic!("no error") };
-        assert_eq!(summary, "Resource precondition failed");
-        assert!(!detail.contains("s3cret") && detail.contains("a.b[…]"), "{detail}");
+        let told = |severity: &str, summary: &str, more: &str| {
+            let line = format!(
+                r#"{{"type":"diagnostic","diagnostic":{{"severity":"{severity}","summary":"{summary}","detail":"s3cret","address":"a.b[\"s3cret\"]","range":{{"filename":"main.tf","start":{{"line":3}}}}{more}}}}}"#
+            );
+            read_line(line.as_bytes()).unwrap()
+        };
+        // Nor does which of them it was: an author may have a condition for each bit.
+        for (severity, summary) in
+            [("error", "Resource precondition failed"), ("warning", "Check block assertion failed")]
+        {
+            let condition = Line::Condition { ends: severity == "error", summary: summary.to_owned() };
+            assert_eq!(told(severity, summary, ""), condition);
+        }
+        for snippet in [
+            r#"{"values":[{"traversal":"var.p","statement":"is \"s3cret\""}]}"#,
+            r#"{"values":[],"function_call":{"name":"parseint"}}"#,
+        ] {
+            let line = told("error", "Invalid function argument", &format!(r#","snippet":{snippet}"#));
+            let Line::Error { summary, detail } = line else { panic!("{line:?}") };
+            assert_eq!((summary.as_str(), detail.contains("s3cret")), ("Invalid function argument", false), "{detail}");
+            assert!(detail.contains("a.b[…], main.tf:3"), "{detail}");
+        }
+        let line = told("error", "creating SQS Queue", r#","snippet":{"values":[]}"#);
+        assert!(
+            matches!(line, Line::Error { detail, .. } if detail.starts_with("s3cret")),
+            "providers' own words pass"
+        );
     }
 
     /// Lines as Terraform 1.11 prints them.

@@ -7,8 +7,8 @@ use store::{Replacement, Store};
 
 use crate::{MOST_SECRET, RecordError, empty};
 
-/// Most of them that are read for one project; more than one is rare.
-const MOST: usize = 100;
+/// States that are looked at together.
+const PAGE: usize = 1000;
 
 /// Keeps the state that a job's Terraform could not save. The first one that a job keeps stays.
 ///
@@ -28,13 +28,19 @@ pub async fn errored(
     environment: &EnvironmentName,
     project: &ProjectName,
 ) -> Result<Vec<(JobId, Vec<u8>)>, RecordError> {
-    let mut found = Vec::new();
-    for listed in production.list(&prefix::errored_states(environment, project), None, MOST).await? {
-        let Some(job) = Key::errored_by(&listed.key).filter(|_| listed.size > 0) else { continue };
-        let key = Key::ErroredState(environment.clone(), project.clone(), job);
-        found.extend(production.get(&key, MOST_SECRET).await?.map(|object| (job, object.bytes)));
+    let (mut found, mut after): (_, Option<String>) = (Vec::new(), None);
+    loop {
+        let page = production.list(&prefix::errored_states(environment, project), after.as_deref(), PAGE).await?;
+        for listed in &page {
+            let Some(job) = Key::errored_by(&listed.key).filter(|_| listed.size > 0) else { continue };
+            let key = Key::ErroredState(environment.clone(), project.clone(), job);
+            found.extend(production.get(&key, MOST_SECRET).await?.map(|object| (job, object.bytes)));
+        }
+        match page.last() {
+            Some(last) if page.len() == PAGE => after = Some(last.key.clone()),
+            Some(_) | None => return Ok(found),
+        }
     }
-    Ok(found)
 }
 
 /// Empties one of them: the state is where it belongs, or a later one is.

@@ -68,6 +68,52 @@ fn a_state_that_could_not_be_saved_is_kept_and_nothing_is_planned_without_it() {
 }
 
 #[test]
+fn a_state_that_could_neither_be_saved_nor_kept_is_not_forgotten() {
+    let world = States::new();
+    let cloud = &world.cloud;
+    world.terraform_may("deployer", &["s3:GetObject"]);
+    let kept = cloud.production("errored-states");
+    cloud.slow_infrastructure();
+    let deploy = cloud.start_deploy();
+    cloud.job("apply", 1);
+    fs::write(&kept, "in the way").unwrap();
+    let ran = deploy.end().exits(5).explains(&["state.not-saved"]);
+    assert!(ran.all().contains("nor could it be kept"), "{}", ran.all());
+
+    world.terraform_may("deployer", &["s3:GetObject", "s3:PutObject"]);
+    fs::remove_file(&kept).unwrap();
+    // A task's disk goes with it.
+    fs::remove_dir_all(cloud.production("work")).unwrap();
+    let refused = cloud.deploys().exits(3).explains(&["state.not-saved"]);
+    assert!(
+        refused.all().contains("that state is lost") && refused.all().contains("an empty object"),
+        "{}",
+        refused.all()
+    );
+    let place = kept.join(format!("production/hello/{}.tfstate", cloud.job("apply", 1)));
+    fs::create_dir_all(place.parent().unwrap()).unwrap();
+    fs::write(&place, "").unwrap();
+    cloud.deploys().exits(0);
+}
+
+#[test]
+fn a_later_state_that_lacks_what_a_kept_one_knows_replaces_it_not() {
+    let scratch = Scratch::new();
+    scratch.deploy().exits(0);
+    let job = scratch.job("apply", 1);
+    let mut kept = scratch.state();
+    let mut unknown = kept["resources"][0].clone();
+    unknown["name"] = "made-by-the-dead".into();
+    kept["resources"].as_array_mut().unwrap().push(unknown);
+    let place = scratch.production(&format!("errored-states/production/hello/{job}.tfstate"));
+    fs::create_dir_all(place.parent().unwrap()).unwrap();
+    fs::write(&place, kept.to_string()).unwrap();
+    scratch.change_page("again");
+    scratch.deploy().exits(3).explains(&["state.not-saved"]);
+    assert_eq!(scratch.read(&place), kept, "it is still kept");
+}
+
+#[test]
 fn a_state_that_a_dead_worker_left_in_its_work_directory_is_kept_by_the_next() {
     let scratch = Scratch::new();
     scratch.deploy().exits(0);

@@ -43,9 +43,9 @@ pub(crate) async fn run(session: &Session) -> Result<(), Stop> {
         let variables = Variables::write(&work, manifest, &references::read(session, manifest).await?)?;
         let (plan, bytes) = terraform.plan(&variables).await?;
         drop(variables);
-        let planned = terraform.show(&plan).await?.changes(&rules.shown)?;
-        errored::expect_settled(session, planned.state.as_ref()).await?;
-        changes = Some(planned);
+        let planned = terraform.show(&plan).await?;
+        errored::expect_settled(session, &planned).await?;
+        changes = Some(planned.changes(&rules.shown)?);
         saved = Some(bytes);
     }
     let cluster = LocalCluster::open(&session.config().cluster, &request.environment);

@@ -7,14 +7,16 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use manifest_schema::job::{Action, JobId, WriterKind};
+use manifest_schema::job::{Action, Happening, JobId, WriterKind};
 use manifest_schema::plan::{PlanSummary, StateVersion};
+use manifest_schema::statement::Outcome;
 use manifest_schema::storage::Key;
 use manifest_schema::{Code, Document, Reason};
 use records::{Journal, plans, states};
 use rustix::fs::{Mode, OFlags};
 use zeroize::Zeroizing;
 
+use super::saved::Planned;
 use super::state::StatePlace;
 use crate::session::Session;
 use crate::stop::Stop;
@@ -97,31 +99,62 @@ fn key(session: &Session, job: JobId) -> Key {
     Key::ErroredState(request.environment.clone(), request.project.clone(), job)
 }
 
-/// Refuses to plan on a state that lacks what an earlier job did. `current` is the state that was planned on.
-pub(crate) async fn expect_settled(session: &Session, current: Option<&StateVersion>) -> Result<(), Stop> {
+/// Refuses a plan that was made on a state which lacks what an earlier job did. What is where it belongs is no longer kept.
+pub(crate) async fn expect_settled(session: &Session, planned: &Planned) -> Result<(), Stop> {
     let (request, production) = (session.request(), &session.sides().production);
-    let mut reasons = Vec::new();
-    for (job, state) in states::errored(production, &request.environment, &request.project).await? {
-        let state = Zeroizing::new(state);
-        let key = key(session, job);
-        let kept = policy::state::version(&state).ok().flatten();
-        let settled = match relation(kept.as_ref(), current) {
-            Relation::Follows => true,
-            Relation::Precedes => false,
-            Relation::Foreign => was_first(session, job).await?,
-        };
-        if settled {
+    let place = format!("the state in {}", StatePlace::of(session));
+    let mut reasons: Vec<_> = lost(session, &place).await?.into_iter().collect();
+    for (job, kept) in states::errored(production, &request.environment, &request.project).await? {
+        let (kept, key) = (Zeroizing::new(kept), key(session, job));
+        if is_settled(session, job, &kept, planned.state()).await? {
             states::empty_errored(production, &key).await?;
             continue;
         }
-        let message = format!(
-            "the state in {} lacks what job {job} did: put {key} of {} there, then plan again",
-            StatePlace::of(session),
-            production.location()
-        );
+        let store = production.location();
+        let message = format!("{place} lacks what job {job} did: put {key} of {store} there, then plan again");
         reasons.push(Reason::new(Code::StateNotSaved, message));
     }
     if reasons.is_empty() { Ok(()) } else { Err(Stop::Refused(reasons)) }
+}
+
+/// The reason not to plan after a deployment whose state could neither be saved nor kept. An object in the kept state's
+/// place, an empty one too, says that somebody has brought things in order.
+async fn lost(session: &Session, place: &str) -> Result<Option<Reason>, Stop> {
+    let (request, production) = (session.request(), &session.sides().production);
+    let latest = records::deployments::latest(production, &request.environment, &request.project).await?;
+    let Some(job) = latest.filter(|record| record.outcome != Outcome::Succeeded).map(|record| record.job) else {
+        return Ok(None);
+    };
+    let Some(journal) = Journal::open(production, session.ambient(), WriterKind::Worker, job).await? else {
+        return Ok(None);
+    };
+    let not_saved = journal.events().iter().any(
+        |event| matches!(&event.event, Happening::StepFailed { reason, .. } if reason.code == Code::StateNotSaved),
+    );
+    let key = key(session, job);
+    if !not_saved || production.size_of(&key).await?.is_some() {
+        return Ok(None);
+    }
+    let store = production.location();
+    let message = format!(
+        "{place} lacks what job {job} did, and that state is lost: import what the job made into it, then put an empty \
+         object at {key} of {store}"
+    );
+    Ok(Some(Reason::new(Code::StateNotSaved, message)))
+}
+
+/// Whether a kept state is where it belongs, or a later one is, and knows of all its resources.
+async fn is_settled(session: &Session, job: JobId, kept: &[u8], current: &[u8]) -> Result<bool, Stop> {
+    let (Ok(of_kept), Ok(of_current)) = (policy::state::resources(kept), policy::state::resources(current)) else {
+        return Ok(false);
+    };
+    let version = |state| policy::state::version(state).ok().flatten();
+    let follows = match relation(version(kept).as_ref(), version(current).as_ref()) {
+        Relation::Follows => true,
+        Relation::Precedes => false,
+        Relation::Foreign => was_first(session, job).await?,
+    };
+    Ok(follows && of_kept.is_subset(&of_current))
 }
 
 /// Whether there was no state at all when a job's plan was made. Then whatever state there is was put there since, and it

@@ -7,7 +7,9 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::Builder;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use manifest_schema::Timestamp;
-use manifest_schema::job::Happening;
+use manifest_schema::deployment::Heartbeat;
+use manifest_schema::job::{Happening, WriterKind};
+use manifest_schema::storage::Key;
 use records::Journal;
 use serde::Deserialize;
 use tokio::io::AsyncReadExt as _;
@@ -17,6 +19,9 @@ use super::state::{StatePlace, no_role};
 use crate::session::Session;
 use crate::stop::Stop;
 
+/// For how long at most a worker lives on after it was last heard of, in seconds: somewhat more than between two
+/// heartbeats.
+const UNNOTICED: u64 = 15;
 /// Most bytes of a lock that are read.
 const MOST: u64 = 64 << 10;
 
@@ -51,10 +56,11 @@ pub(crate) async fn remove(session: &Session, dead: &Journal) -> Result<(), Stop
         }
     };
     let (made, tag) = (made_at(&found), found.e_tag.clone());
+    let alive = last_alive(session, dead).await?;
     let lock = read(found).await;
     let shown = format!("lock {} of {} ({})", clip(&lock.id), clip(&lock.who), clip(&lock.operation));
     let job = dead.job().id();
-    let (Some(tag), true) = (tag, made.is_some_and(|made| is_of(dead, made))) else {
+    let (Some(tag), true) = (tag, made.zip(alive).is_some_and(|(made, alive)| is_of(dead, alive, made))) else {
         return session.tell(format!("{shown} on {place} is not job {job}'s: it stays")).await;
     };
     session.tell(format!("job {job} died: removing its {shown} on {place}")).await?;
@@ -77,12 +83,21 @@ async fn read(found: GetObjectOutput) -> Lock {
     }
 }
 
-/// Whether something was made while a job was going on: from its request to the event that closed it. S3 says whole
-/// seconds; what was made in the last of them may be somebody else's.
-fn is_of(dead: &Journal, made: Timestamp) -> bool {
+/// When a job's worker was last known to be alive: by its heartbeat, or by what it wrote.
+async fn last_alive(session: &Session, dead: &Journal) -> Result<Option<Timestamp>, Stop> {
+    let heartbeat: Option<Heartbeat> =
+        records::load(&session.sides().production, &Key::JobHeartbeat(dead.job().id())).await?;
+    let wrote = dead.events().iter().filter(|event| event.writer.kind == WriterKind::Worker).map(|event| event.at);
+    Ok(wrote.chain(heartbeat.map(|heartbeat| heartbeat.at)).max())
+}
+
+/// Whether something was made while a job was going on: from its request until its worker can't have lived any more, and
+/// before it was closed. S3 says whole seconds; what was made in the last of them may be somebody else's.
+fn is_of(dead: &Journal, alive: Timestamp, made: Timestamp) -> bool {
     let ended = dead.events().iter().find(|event| matches!(event.event, Happening::Ended { .. }));
     let begun = dead.request().requested_at.whole_seconds();
-    ended.is_some_and(|ended| begun <= made && made < ended.at.whole_seconds())
+    let within = begun <= made && made <= alive.plus_seconds(UNNOTICED);
+    within && ended.is_some_and(|ended| made < ended.at.whole_seconds())
 }
 
 /// Text that somebody else wrote, for one line.

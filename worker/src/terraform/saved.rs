@@ -102,6 +102,11 @@ impl Planned {
         policy::plan::summarise(parts, shown).map_err(|error| Stop::failed(format!("terraform's plan: {error}")))
     }
 
+    /// The state that it starts from, as Terraform has it.
+    pub(super) fn state(&self) -> &[u8] {
+        &self.state
+    }
+
     /// What `terraform show -json` says.
     pub(crate) fn json(&self) -> &[u8] {
         &self.json

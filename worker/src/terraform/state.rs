@@ -7,6 +7,7 @@ use std::fmt;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use policy::configuration::BACKEND_FILE;
 use serde_json::{Value, json};
 use store::Location;
 
@@ -14,9 +15,6 @@ use super::credentials::Access;
 use crate::session::Session;
 use crate::stop::Stop;
 use crate::work::{private_directory, private_file};
-
-/// Name of the file with the block, in the root module.
-const BACKEND_FILE: &str = "airlock-backend.tf.json";
 
 /// The state of one project in one environment.
 #[derive(Debug, Clone, PartialEq, Eq)]

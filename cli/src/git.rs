@@ -7,6 +7,7 @@
 mod address;
 mod log;
 mod run;
+mod tracked;
 mod worktree;
 
 use std::ffi::OsString;
@@ -19,6 +20,7 @@ use manifest_schema::manifest::Commit;
 
 pub(crate) use address::without_credentials;
 use run::{GitError, run};
+pub(crate) use tracked::tracked_file;
 
 /// A repository that is checked out somewhere.
 #[derive(Debug, Clone)]

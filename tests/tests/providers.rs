@@ -146,3 +146,41 @@ fn only_providers_that_the_trust_policy_pins_reach_terraform() {
     plan("2").exits(5);
     assert!(mark.exists(), "the provider that is pinned was run");
 }
+
+/// Threat model, row 24: nobody sees in a change what an archive does.
+#[test]
+fn a_provider_that_git_tracks_gets_into_no_manifest() {
+    let (scratch, _) = with_provider();
+    let build = || scratch.airlock(&["manifest", "build"]);
+    let config = scratch.path("airlock.toml");
+    let refused = |file: &str| {
+        build().exits(1).explains(&[
+            &format!("example.com/test/fake 1.0.0 for linux_amd64 is in git: {}", scratch.path(file).display()),
+            "providers come from a registry, not from a commit",
+        ]);
+    };
+    let program = IN_MIRROR.strip_prefix("mirror/").unwrap();
+    build().exits(0);
+
+    scratch.git(&["add", "--force", "infra/.terraform/airlock-providers"]);
+    scratch.commit("Bring a provider along");
+    refused(&format!("infra/.terraform/airlock-providers/{ADDRESS}/terraform-provider-fake_1.0.0_linux_amd64.zip"));
+    fs::remove_dir_all(scratch.path("infra/.terraform/airlock-providers")).unwrap();
+
+    // Unpacked, in a mirror; and the same through a link that git doesn't know.
+    scratch.write(&format!("tools/{program}"), "#!/bin/sh\n");
+    scratch.commit("Bring a mirror along");
+    scratch.replace(&config, "path = \"infra\"", "path = \"infra\"\nprovider-mirror = \"tools\"");
+    scratch.commit("Use it");
+    refused(&format!("tools/{program}"));
+    std::os::unix::fs::symlink(scratch.path("tools"), scratch.outside("linked")).unwrap();
+    scratch.replace(&config, "\"tools\"", "\"../linked\"");
+    scratch.commit("Hide it");
+    refused(&format!("tools/{program}"));
+
+    // In the repository's directory, but in no commit: somebody put it there while the build ran.
+    scratch.git(&["rm", "-r", "--quiet", "tools"]);
+    scratch.commit("Bring no mirror along");
+    fs::rename(scratch.outside("mirror"), scratch.path("tools")).unwrap();
+    build().exits(0);
+}

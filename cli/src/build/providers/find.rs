@@ -16,6 +16,7 @@ use crate::config::{PackKind, Project};
 use crate::context::Context;
 use crate::env::TERRAFORM;
 use crate::exit::{Failure, OrFail as _};
+use crate::git::tracked_file;
 
 /// What is made here is kept here: in the root module, where git and bundles leave it out.
 const KEPT: &str = ".terraform/airlock-providers";
@@ -23,7 +24,7 @@ const KEPT: &str = ".terraform/airlock-providers";
 /// The archive of a provider, made or fetched if need be. It isn't compared with the lock file yet, unless it was made.
 ///
 /// # Errors
-/// When there is none, or it can't be made or fetched.
+/// When there is none, or it can't be made or fetched, or is a part of a commit.
 pub(super) fn archive(
     context: &Context,
     bundle: &Bundle,
@@ -80,17 +81,30 @@ fn in_mirror(
 ) -> Result<Option<PathBuf>, Failure> {
     let packed = mirror.join(provider.packed_path());
     if packed.is_file() {
+        refuse_tracked(&packed, provider)?;
         return Ok(Some(packed));
     }
     let unpacked = mirror.join(provider.unpacked_path());
     if !unpacked.is_dir() {
         return Ok(None);
     }
+    refuse_tracked(&unpacked, provider)?;
     let made = kept.join(provider.packed_path());
     if !made.is_file() {
         unpacked::pack(&unpacked, &made, locked, provider, advance)?;
     }
     Ok(Some(made))
+}
+
+/// Who can commit decides what the lock file says, and so what is the provider that it names: that must come from
+/// somewhere else, and nobody looks into an archive that a commit adds.
+fn refuse_tracked(found: &Path, provider: &Provider) -> Result<(), Failure> {
+    let Some(file) = tracked_file(found)? else { return Ok(()) };
+    let problem = anyhow::anyhow!("{provider} is in git: {}", file.display());
+    Err(problem).or_hint(
+        "providers come from a registry, not from a commit: git rm it, and run terraform init, or name a \
+         `provider-mirror` outside of git",
+    )
 }
 
 /// Has Terraform fetch what the root module locks.

@@ -184,3 +184,32 @@ fn a_provider_that_git_tracks_gets_into_no_manifest() {
     fs::rename(scratch.outside("mirror"), scratch.path("tools")).unwrap();
     build().exits(0);
 }
+
+/// Terraform installs by `zh:`, and then refuses to plan: of what it unpacked it knows only `h1:`.
+#[test]
+fn a_lock_file_that_terraform_could_not_plan_with_gets_into_no_manifest() {
+    let (scratch, _) = with_provider();
+    let build = || scratch.airlock(&["manifest", "build", "--allow-dirty"]);
+    let lock = scratch.path("infra/.terraform.lock.hcl");
+    let text = fs::read_to_string(&lock).unwrap();
+    build().exits(0);
+    let artifact = provider_in(&scratch.read(&scratch.path("build-manifest.json")));
+    let archive = artifact["digest"].as_str().unwrap().replace("sha256:", "zh:");
+    let inside = text.split('"').find(|word| word.starts_with("h1:")).unwrap();
+
+    let kept = scratch.path("infra/.terraform/airlock-providers");
+    let note = kept.join(format!("{ADDRESS}/terraform-provider-fake_1.0.0_linux_amd64.zip.json"));
+    for noted in [true, false] {
+        fs::write(&lock, text.replace(inside, &archive)).unwrap();
+        build().exits(1).explains(&[
+            "the lock file names the archive of example.com/test/fake 1.0.0 for linux_amd64 (zh:), but not what is in it (h1:)",
+            "run terraform providers lock -platform=linux_amd64 where the lock file is, and commit it",
+        ]);
+        fs::write(&lock, text.replace(inside, &format!("{archive}\",\n    \"{inside}"))).unwrap();
+        build().exits(0);
+        assert!(note.exists(), "what is in the archive is hashed once");
+        if noted {
+            fs::remove_file(&note).unwrap();
+        }
+    }
+}

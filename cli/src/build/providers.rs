@@ -36,7 +36,7 @@ pub(crate) fn pack(context: &Context, bundles: &[Bundle]) -> Result<Vec<Artifact
     for bundle in bundles {
         for (provider, locked) in wanted(bundle)? {
             let path = find::archive(context, bundle, &provider, &locked, &advance)?;
-            let checked = check::archive(&path, &locked, &provider, &advance)?;
+            let checked = check::archive(&path, &find::kept(bundle, &provider), &locked, &provider, &advance)?;
             match packed.get(&provider) {
                 Some(other) if other.digest != checked.digest => {
                     let problem = anyhow::anyhow!(

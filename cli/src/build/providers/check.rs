@@ -19,7 +19,7 @@ use zip::ZipArchive;
 use super::artifact;
 use crate::exit::Failure;
 
-/// What was found out about an archive that was packed here, so that the next build needn't unpack it.
+/// What was found out about an archive, so that the next build needn't unpack it.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Note {
     /// Of the archive.
@@ -29,36 +29,71 @@ pub(super) struct Note {
 }
 
 impl Note {
-    /// Where the note about an archive is.
-    pub(super) fn path(archive: &Path) -> PathBuf {
-        archive.with_extension("zip.json")
+    /// Where the note is about an archive that is, or could be, kept there.
+    fn path(kept: &Path) -> PathBuf {
+        kept.with_extension("zip.json")
     }
 
-    fn read(archive: &Path, digest: Digest) -> Option<String> {
-        let note: Self = serde_json::from_slice(&fs::read(Self::path(archive)).ok()?).ok()?;
+    /// Writes it.
+    ///
+    /// # Errors
+    /// When the directory can't be written to.
+    pub(super) fn write(&self, kept: &Path) -> io::Result<()> {
+        let path = Self::path(kept);
+        path.parent().map_or(Ok(()), fs::create_dir_all)?;
+        fs::write(path, serde_json::to_vec(self)?)
+    }
+
+    fn read(kept: &Path, digest: Digest) -> Option<String> {
+        let note: Self = serde_json::from_slice(&fs::read(Self::path(kept)).ok()?).ok()?;
         (note.digest == digest).then_some(note.h1)
     }
 }
 
-/// Hashes an archive, and compares it with what is locked.
+/// Hashes an archive, and compares it with what is locked. `kept` is where it is or would be kept, for the note.
+///
+/// Terraform takes an archive for its `zh:` hash when it installs, and then plans only with what its `h1:` hash names: of
+/// what it unpacked, it knows no other.
 ///
 /// # Errors
-/// When it can't be read, or none of the hashes is its own.
+/// When it can't be read, or what is in it isn't locked.
 pub(super) fn archive(
     path: &Path,
+    kept: &Path,
     locked: &LockedProvider,
     provider: &Provider,
     advance: Advance<'_>,
 ) -> Result<Artifact, Failure> {
     let name = ArtifactName::new("provider").map_err(anyhow::Error::new)?;
     let packed = artifacts::pack_file(name, path, None, advance)?.artifact;
-    let whole = format!("zh:{}", packed.digest.hex());
-    let is_locked = locked.hashes.contains(&whole) || {
-        let known = Note::read(path, packed.digest);
-        let inside = known.map_or_else(|| inside(path), Ok)?;
-        locked.hashes.contains(&inside)
+    let h1 = match Note::read(kept, packed.digest) {
+        Some(h1) => h1,
+        None => {
+            let note = Note { digest: packed.digest, h1: inside(path)? };
+            // It only saves time: where none can be written, the next build looks again.
+            let _ = note.write(kept);
+            note.h1
+        }
     };
-    if is_locked { Ok(artifact(provider, packed)) } else { Err(refused(path, provider)) }
+    if locked.hashes.contains(&h1) {
+        Ok(artifact(provider, packed))
+    } else if locked.hashes.contains(&format!("zh:{}", packed.digest.hex())) {
+        Err(only_archive(provider))
+    } else {
+        Err(refused(path, provider))
+    }
+}
+
+/// Refuses what Terraform would install, and then not plan with.
+fn only_archive(provider: &Provider) -> Failure {
+    let problem = anyhow::anyhow!(
+        "the lock file names the archive of {provider} (zh:), but not what is in it (h1:): Terraform would install it and \
+         refuse to plan with it"
+    );
+    Failure::from(problem).hint(format!(
+        "run terraform providers lock -platform={} where the lock file is, and commit it",
+        provider.platform
+    ))
 }
 
 /// Refuses what the lock file doesn't name.

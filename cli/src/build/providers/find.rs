@@ -54,6 +54,11 @@ pub(super) fn archive(
     Ok(fetched.with_context(|| format!("terraform providers mirror fetched no {provider}"))?)
 }
 
+/// Where a provider's archive is kept if it is made or fetched here.
+pub(super) fn kept(bundle: &Bundle, provider: &Provider) -> PathBuf {
+    bundle.root.join(KEPT).join(provider.packed_path())
+}
+
 /// Where the bytes of a provider's archive are now; nothing is hashed or made.
 pub(crate) fn located(project: &Project, provider: &Provider, size: u64) -> Option<PathBuf> {
     let mut places = Vec::new();

@@ -42,8 +42,7 @@ pub(super) fn pack(
         return Err(check::refused(directory, provider));
     }
     let digest = check::digest(&mut File::open(temporary.path()).with_context(cant_write)?).with_context(cant_write)?;
-    let note = serde_json::to_vec(&Note { digest, h1 }).with_context(cant_write)?;
-    fs::write(Note::path(archive), note).with_context(cant_write)?;
+    Note { digest, h1 }.write(archive).with_context(cant_write)?;
     temporary.persist(archive).with_context(cant_write)?;
     Ok(())
 }

@@ -1,7 +1,9 @@
 //! `airlock explain`
 
 use manifest_schema::{Code, ReasonCode};
-use serde_json::json;
+use policy::configuration::Rule;
+use policy::plan::FINDING_RULES;
+use serde::Serialize;
 
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
@@ -14,24 +16,45 @@ pub(crate) struct Args {
     code: Option<ReasonCode>,
 }
 
+/// What a code means, whoever says it.
+#[derive(Serialize)]
+struct Explained {
+    code: &'static str,
+    meaning: &'static str,
+    advice: &'static str,
+}
+
+/// Why jobs end, then why configuration is refused, then what is found in plans.
+fn all() -> Vec<Explained> {
+    let reasons = Code::ALL.iter().map(|code| (code.as_str(), code.meaning(), code.advice()));
+    let rules = Rule::ALL.iter().map(|rule| (rule.code(), rule.meaning(), rule.advice()));
+    let findings = FINDING_RULES.iter().map(|rule| (rule.name, rule.meaning, rule.advice));
+    let all = reasons.chain(rules).chain(findings);
+    all.map(|(code, meaning, advice)| Explained { code, meaning, advice }).collect()
+}
+
 impl Args {
     pub(crate) fn run(self, context: &Context) -> Result<Exit, Failure> {
         let out = &context.out;
-        let told = |code: Code| json!({ "code": code.as_str(), "meaning": code.meaning(), "advice": code.advice() });
-        let code = self.code.map(|code| code.known().ok_or(code)).transpose().map_err(|code| unknown(&code))?;
-        match code {
-            Some(code) if out.is_json() => out.json(&told(code))?,
-            None if out.is_json() => out.json(&Code::ALL.iter().map(|code| told(*code)).collect::<Vec<_>>())?,
-            Some(code) => {
-                let line = |text: &str| wrap(text, out.width(), 2, 2);
-                let name = out.paint_out().bold(code.as_str());
-                out.data(format!("{name}\n{}\n{}\n", line(code.meaning()), line(code.advice())))?;
-            }
-            None => {
+        let mut all = all();
+        let Some(asked) = self.code else {
+            if out.is_json() {
+                out.json(&all)?;
+            } else {
                 let mut table = Table::new(["code", "meaning"]);
-                Code::ALL.iter().for_each(|code| table.row([code.to_string(), code.meaning().to_owned()]));
+                all.iter().for_each(|told| table.row([told.code.to_owned(), told.meaning.to_owned()]));
                 out.data(table.render(out.width()))?;
             }
+            return Ok(Exit::Done);
+        };
+        all.retain(|told| told.code == asked.to_string());
+        let told = all.first().ok_or_else(|| unknown(&asked))?;
+        if out.is_json() {
+            out.json(told)?;
+        } else {
+            let line = |text: &str| wrap(text, out.width(), 2, 2);
+            let name = out.paint_out().bold(told.code);
+            out.data(format!("{name}\n{}\n{}\n", line(told.meaning), line(told.advice)))?;
         }
         Ok(Exit::Done)
     }

@@ -3,6 +3,7 @@
 
 mod aws;
 mod diff;
+mod explain;
 mod gc;
 mod help;
 mod image;

@@ -6,6 +6,7 @@
 //! the first. This is no sandbox: an allowed provider still does what its own resources and data sources say.
 
 mod calls;
+mod explained;
 mod files;
 mod lock;
 mod modules;

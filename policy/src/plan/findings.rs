@@ -24,14 +24,14 @@ pub fn verdict(findings: &[Finding]) -> Verdict {
 }
 
 /// A rule about one resource that the plan would change.
-struct Rule {
-    name: &'static str,
+pub(super) struct Rule {
+    pub(super) name: &'static str,
     severity: Severity,
     /// What is wrong, as the end of a sentence that starts with the address; `None` when nothing is.
     applies: fn(&ResourceChange) -> Option<String>,
 }
 
-const RESOURCE_RULES: &[Rule] = &[
+pub(super) const RESOURCE_RULES: &[Rule] = &[
     Rule { name: "resource.deleted", severity: Severity::High, applies: deleted },
     Rule { name: "resource.replaced", severity: Severity::High, applies: replaced },
     Rule { name: "resource.forgotten", severity: Severity::High, applies: forgotten },

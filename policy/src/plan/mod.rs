@@ -7,11 +7,13 @@
 
 mod address;
 mod attributes;
+mod explained;
 mod findings;
 mod format;
 mod secrets;
 mod summary;
 
+pub use explained::{FINDING_RULES, FindingRule};
 pub use findings::{RULES, Verdict, findings, verdict};
 pub use format::PlanError;
 pub use summary::{PlanParts, summarise};

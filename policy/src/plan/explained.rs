@@ -1,0 +1,84 @@
+//! What each finding in a plan means, and what to do: `airlock explain` prints what is written here.
+
+/// A rule by which something is found in a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FindingRule {
+    /// Its stable name, as in [`Finding`](manifest_schema::plan::Finding).
+    pub name: &'static str,
+    /// What it means, in a sentence.
+    pub meaning: &'static str,
+    /// What to do about it.
+    pub advice: &'static str,
+}
+
+/// Every rule by which something is found.
+pub const FINDING_RULES: &[FindingRule] = &[
+    FindingRule {
+        name: "resource.deleted",
+        meaning: "The plan would delete a resource.",
+        advice: "Approve only if it is meant to go, and what it holds isn't needed or is saved elsewhere.",
+    },
+    FindingRule {
+        name: "resource.replaced",
+        meaning: "The plan would destroy a resource and make it anew.",
+        advice: "Look which attribute forces it; approve only if what the resource holds may be lost.",
+    },
+    FindingRule {
+        name: "resource.forgotten",
+        meaning: "The plan would drop a resource from the state and leave it running.",
+        advice: "Approve only if something else manages it from now on.",
+    },
+    FindingRule {
+        name: "resource.imported",
+        meaning: "The plan would take something that exists into the state; later builds could change or destroy it.",
+        advice: "Approve only if it belongs to this project.",
+    },
+    FindingRule {
+        name: "resource.moved",
+        meaning: "The plan would take over, at a new address, what the state has at another.",
+        advice: "Compare both addresses: it must be the same thing under a new name.",
+    },
+    FindingRule {
+        name: "data.deferred",
+        meaning: "A data source would be read only while the plan is applied, so nobody has seen what it says.",
+        advice: "Look what it asks and what depends on it; give it only what is known while planning, if you can.",
+    },
+    FindingRule {
+        name: "policy.changed",
+        meaning: "The plan would change a document that says who may do what.",
+        advice: "Read the change in the configuration: who may do more than before?",
+    },
+    FindingRule {
+        name: "iam.changed",
+        meaning: "The plan would change identities or permissions in IAM.",
+        advice: "Read the change in the configuration: who may do more than before?",
+    },
+    FindingRule {
+        name: "security-group.changed",
+        meaning: "The plan would change who reaches what over the network.",
+        advice: "Read the change in the configuration: what can be reached from where that couldn't before?",
+    },
+    FindingRule {
+        name: "drift.found",
+        meaning: "Something was changed or deleted outside of Terraform since the last apply.",
+        advice: "Find out who did it; an apply may undo it.",
+    },
+    FindingRule {
+        name: "service.created",
+        meaning: "A service doesn't exist yet: this deploy is the first to run it.",
+        advice: "Approve if it is meant to be there.",
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::super::findings::RESOURCE_RULES;
+    use super::*;
+
+    #[test]
+    fn every_rule_is_explained() {
+        let rules = RESOURCE_RULES.iter().map(|rule| rule.name).chain(["drift.found", "service.created"]);
+        let explained: Vec<&str> = FINDING_RULES.iter().map(|rule| rule.name).collect();
+        assert_eq!(explained, rules.collect::<Vec<_>>());
+    }
+}

@@ -15,6 +15,7 @@ mkdir "$scratch/many/infra"
 part() {
   printf 'variable "%s" {\n  type    = string\n  default = "a value of this size"\n}\n\n' "$1"
   for name in first second third; do
+    # shellcheck disable=SC2016 # The dollar is for Terraform.
     printf 'resource "terraform_data" "%s_%s" {\n  input = {\n    name  = "%s-${var.%s}"\n    size  = length(var.%s)\n' \
       "$1" "$name" "$name" "$1" "$1"
     printf '    words = [for word in split(" ", var.%s) : upper(word)]\n  }\n  lifecycle {\n    ignore_changes = []\n  }\n}\n\n' "$1"

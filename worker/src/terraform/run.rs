@@ -202,7 +202,7 @@ impl<'a> Heard<'a> {
                     self.lines.push(clip(&format!("error: {line}")));
                     self.errors.push(clip(&line));
                 }
-                Some(Line::Condition { ends, summary }) => self.condition(ends, &summary),
+                Some(Line::Condition { ends, summary, place }) => self.condition(ends, &summary, &place),
                 None => {}
             }
             if self.lines.len() >= MOST_LINES || Instant::now() >= due {
@@ -211,9 +211,13 @@ impl<'a> Heard<'a> {
         }
     }
 
-    /// Of conditions of one kind that don't hold, however many, one line is told.
-    fn condition(&mut self, ends: bool, summary: &str) {
-        let told = format!("{summary}; which one, and why, stays in production");
+    /// Of conditions of one kind that don't hold while Terraform plans, however many, one line is told. An apply is of a
+    /// plan that was approved, and says which.
+    fn condition(&mut self, ends: bool, summary: &str, place: &str) {
+        let told = match self.session.config().role {
+            WorkerRole::Planner => format!("{summary}; which one, and why, stays in production"),
+            WorkerRole::Deployer => format!("{summary}{place}; why stays in production"),
+        };
         let (list, line) = match ends {
             true => (&mut self.errors, format!("error: {told}")),
             false => (&mut self.warnings, format!("warning: {told}")),

@@ -18,12 +18,15 @@ pub(super) enum Line {
         /// In more words, and where.
         detail: String,
     },
-    /// A condition of the configuration doesn't hold. Which one, and how many, may say what a secret is, bit by bit.
+    /// A condition of the configuration doesn't hold. Which one, and how many, may say what a secret is, bit by bit: an author
+    /// may have a condition for each.
     Condition {
         /// Whether Terraform ends because of it.
         ends: bool,
         /// In a few words.
         summary: String,
+        /// Which one it was.
+        place: String,
     },
 }
 
@@ -191,9 +194,6 @@ const WITHHELD: &str = "the message may hold values and stays in production";
 
 impl Diagnostic {
     fn line(self) -> Line {
-        if AUTHORED.contains(&self.summary.as_str()) {
-            return Line::Condition { ends: self.severity == "error", summary: self.summary };
-        }
         let address = self.address.as_deref().map(without_keys);
         let place = match (address, self.range) {
             (Some(address), Some(range)) => format!(" ({address}, {}:{})", range.filename, range.start.line),
@@ -201,6 +201,9 @@ impl Diagnostic {
             (None, Some(range)) => format!(" ({}:{})", range.filename, range.start.line),
             (None, None) => String::new(),
         };
+        if AUTHORED.contains(&self.summary.as_str()) {
+            return Line::Condition { ends: self.severity == "error", summary: self.summary, place };
+        }
         let snippet = self.snippet.unwrap_or_default();
         let evaluated = snippet.function_call.is_some() || snippet.values.is_some_and(|values| !values.is_empty());
         let detail = if evaluated { WITHHELD } else { self.detail.trim() };
@@ -234,11 +237,11 @@ mod tests {
             );
             read_line(line.as_bytes()).unwrap()
         };
-        // Nor does which of them it was: an author may have a condition for each bit.
         for (severity, summary) in
             [("error", "Resource precondition failed"), ("warning", "Check block assertion failed")]
         {
-            let condition = Line::Condition { ends: severity == "error", summary: summary.to_owned() };
+            let place = " (a.b[…], main.tf:3)".to_owned();
+            let condition = Line::Condition { ends: severity == "error", summary: summary.to_owned(), place };
             assert_eq!(told(severity, summary, ""), condition);
         }
         for snippet in [

@@ -133,11 +133,16 @@ fn a_publisher_that_is_killed_anywhere_leaves_nothing_half_written_and_the_next_
     let store = scratch.artifacts("").to_str().unwrap().to_owned();
     let mut halfway = 0;
     for (round, place) in (0..).zip(&places) {
-        let publisher = scratch.start(&publish(place, &store));
-        std::thread::sleep(Duration::from_millis(40 + 60 * round));
+        let count = || fs::read_dir(scratch.artifacts("blobs/sha256")).map_or(0, Iterator::count);
+        // However fast the machine is: after so many blobs.
+        let enough = count() + 20 + 70 * round;
+        let mut publisher = scratch.start(&publish(place, &store));
+        while count() < enough && !publisher.has_ended() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         publisher.kill();
         let number = format!("0.{}", round + 1);
-        let there = fs::read_dir(scratch.artifacts("blobs/sha256")).map_or(0, Iterator::count);
+        let there = count();
         let pointer = scratch.artifacts("builds/hello").join(format!("{number}.json")).exists();
         let told = scratch.json(&publish(place, &store)).exits(0).json();
         assert_eq!(told["created"], !pointer, "{told:#}");

@@ -20,6 +20,17 @@ of() {
     printf "%.2f %s %s %d\n", (NR % 2) ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2, v[1], v[NR], NR }'
 }
 median() { of "$1" | cut -d ' ' -f 1; }
+# timed ROW TOOL COMMAND…, in the scratch directory: notes the time in times/ROW.TOOL, the seconds of processor and the MiB of
+# memory beside it.
+timed() {
+  row=$1 tool=$2; shift 2
+  begin=$(now)
+  env time -q -f '%U %S %M' -o used "$@" >out 2>&1 || { cat out; echo "$row: $* failed" >&2; exit 1; }
+  end=$(now)
+  echo $(((end - begin) / 1000)) >>"times/$row.$tool"
+  awk '{ print $1 + $2 }' used >>"times/$row.$tool.cpu"
+  awk '{ print $3 / 1024 }' used >>"times/$row.$tool.memory"
+}
 # project NAME KIND PATH: a repository with one artifact.
 project() {
   git init -q -b main "$1"

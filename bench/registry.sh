@@ -74,16 +74,6 @@ start() {
   done
 }
 
-# timed ROW TOOL COMMAND…
-timed() {
-  row=$1 tool=$2; shift 2
-  begin=$(now)
-  env time -q -f '%U %S %M' -o used "$@" >out 2>&1 || { cat out; echo "$row: $* failed" >&2; exit 1; }
-  end=$(now)
-  echo $(((end - begin) / 1000)) >>"times/$row.$tool"
-  awk '{ print $1 + $2 }' used >>"times/$row.$tool.cpu"
-  awk '{ print $3 / 1024 }' used >>"times/$row.$tool.memory"
-}
 with_airlock() { timed "$1" airlock bench-push "$2/m.json" "$scratch/store" "127.0.0.1:$port" app; }
 with_skopeo() {
   timed "$1" skopeo skopeo copy --quiet --all --preserve-digests --dest-tls-verify=false "oci:$2/image" \

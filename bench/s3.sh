@@ -53,16 +53,6 @@ export S3_ENDPOINT_URL="$AWS_ENDPOINT_URL" RCLONE_CONFIG="$scratch/rclone.conf"
 printf '[bench]\ntype = s3\nprovider = Other\nenv_auth = true\nendpoint = %s\nregion = us-east-1\n' "$AWS_ENDPOINT_URL" \
   >"$RCLONE_CONFIG"
 
-# timed ROW TOOL COMMAND…
-timed() {
-  row=$1 tool=$2; shift 2
-  begin=$(now)
-  env time -q -f '%U %S %M' -o used "$@" >out 2>&1 || { cat out; echo "$row: $* failed" >&2; exit 1; }
-  end=$(now)
-  echo $(((end - begin) / 1000)) >>"times/$row.$tool"
-  awk '{ print $1 + $2 }' used >>"times/$row.$tool.cpu"
-  awk '{ print $3 / 1024 }' used >>"times/$row.$tool.memory"
-}
 # publish ROW PROJECT MANIFEST: to what was not there before this run.
 publish() {
   timed "$1" airlock airlock --quiet -C "$2" publish "$3.json" --envelope "$3.dsse.json" --store "s3://bench/airlock/$i/$2"

@@ -1,3 +1,5 @@
+//! Change records as documents: what they count, and what they refuse.
+
 use manifest_schema::DocumentError;
 use manifest_schema::plan::{PlanSummary, ResourceAction, ResourceChange, TerraformChanges};
 

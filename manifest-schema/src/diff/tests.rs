@@ -1,3 +1,5 @@
+//! What two manifests differ in, as tables and as properties.
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

@@ -18,6 +18,7 @@ pub mod names;
 pub mod plan;
 pub mod pointer;
 pub mod reason;
+pub mod registry;
 pub mod report;
 pub mod schema;
 pub mod statement;

@@ -4,6 +4,7 @@
 //! Paths in a file are relative to the directory that holds it, so that a local set-up can be moved as a whole.
 
 mod ecs;
+mod registry;
 mod terraform;
 
 use std::fs;
@@ -19,6 +20,7 @@ use crate::Sides;
 use crate::place::StatedPlace;
 
 pub use ecs::{EcsConfig, TaskDefinition};
+pub use registry::{RegistryConfig, RegistryLogin, RepositoryTemplate};
 pub use terraform::{RoleArn, StateBucket};
 
 /// What the gateway knows of itself.
@@ -98,6 +100,9 @@ pub struct WorkerConfig {
     pub state_bucket: StateBucket,
     /// The directory that stands in for the cluster: what would run in each service.
     pub cluster: PathBuf,
+    /// The registry that images are pushed into; without one they stay in the artifacts store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registry: Option<RegistryConfig>,
     /// A mirror of Terraform providers; without one, only the built-in provider can be used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider_mirror: Option<PathBuf>,
@@ -290,7 +295,9 @@ impl WorkerConfig {
             *state = inside(&base, state);
         }
         let own = [&mut config.work, &mut config.cluster];
-        for path in own.into_iter().chain(config.provider_mirror.as_mut()).chain(config.terraform.as_mut()) {
+        let login = config.registry.as_mut().and_then(|registry| registry.login.as_mut());
+        let others = config.provider_mirror.as_mut().into_iter().chain(config.terraform.as_mut());
+        for path in own.into_iter().chain(others).chain(login.map(|login| &mut login.password_file)) {
             *path = inside(&base, path);
         }
         Ok(config)

@@ -10,10 +10,10 @@ use aws_smithy_runtime_api::http::Headers;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
 use bytes::Bytes;
+use manifest_schema::registry::{Address, Repository};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use crate::address::{Address, Repository};
 use crate::authorization::{Authorization, Identity};
 use crate::challenge::Challenge;
 use crate::error::{Doing, Permission, RegistryError};

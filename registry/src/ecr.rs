@@ -3,10 +3,10 @@
 use std::time::{Duration, SystemTime};
 
 use aws::{AwsError, Call};
+use manifest_schema::registry::Address;
 use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
-use crate::address::Address;
 use crate::error::RegistryError;
 
 /// How long before its end a token is not used any more: longer than a request takes.

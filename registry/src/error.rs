@@ -5,9 +5,8 @@ use std::fmt;
 use artifacts::ImageProblem;
 use aws::AwsError;
 use manifest_schema::Digest;
+use manifest_schema::registry::Address;
 use store::StoreError;
-
-use crate::address::Address;
 
 /// An image couldn't be pushed. What the registry has by then stays there, and is not sent again the next time.
 #[derive(Debug, thiserror::Error)]

@@ -15,7 +15,6 @@
 //!
 //! `docs/decisions/0016-a-registry-client-by-hand.md` says why the requests are made here and not by a library.
 
-mod address;
 mod authorization;
 mod challenge;
 mod client;
@@ -28,7 +27,6 @@ mod pipe;
 mod push;
 mod upload;
 
-pub use address::{Address, AddressError, Repository, Tag};
 pub use credentials::Credentials;
 pub use error::RegistryError;
 pub use push::{Amount, Destination, Happening, Listener, Pushed, Registry};

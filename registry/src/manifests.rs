@@ -2,9 +2,9 @@
 
 use manifest_schema::Digest;
 use manifest_schema::manifest::BlobEntry;
+use manifest_schema::registry::Tag;
 use store::Store;
 
-use crate::address::Tag;
 use crate::client::{Ask, Client};
 use crate::documents::bytes_of;
 use crate::error::{Doing, Permission, RegistryError};

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use manifest_schema::Digest;
 use manifest_schema::manifest::{BlobEntry, BlobRef};
+use manifest_schema::registry::{Address, Repository, Tag};
 use store::Store;
 use tokio::task::JoinSet;
 
-use crate::address::{Address, Repository, Tag};
 use crate::authorization::Identity;
 use crate::client::{Ask, Client, Transport};
 use crate::credentials::Credentials;

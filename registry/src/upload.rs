@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use aws_smithy_types::body::SdkBody;
 use manifest_schema::manifest::BlobRef;
+use manifest_schema::registry::Repository;
 use store::{Store, StoreError};
 
-use crate::address::Repository;
 use crate::authorization::encoded;
 use crate::client::{ATTEMPTS, Answer, Ask, Client, NoAnswer, given_up};
 use crate::error::{Permission, RegistryError};

@@ -226,6 +226,7 @@ impl Setup {
             state: Location::Directory("../state".into()),
             state_bucket: StateBucket::default(),
             cluster: "../cluster".into(),
+            registry: None,
             provider_mirror: None,
             terraform: None,
             terraform_role: None,

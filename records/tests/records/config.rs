@@ -42,12 +42,15 @@ fn paths_are_relative_to_the_file_that_names_them() {
     assert_eq!((planner, deployer), (base.join("planner.json"), "/etc/deployer.json".into()));
     assert_eq!(logs, base.parent().unwrap().join("logs"));
 
-    let config = WorkerConfig::read(&write(directory.path(), &worker(r#", "providerMirror": "mirror""#))).unwrap();
+    let more =
+        r#", "providerMirror": "mirror", "registry": {"address": "a", "login": {"user": "u", "passwordFile": "p"}}"#;
+    let config = WorkerConfig::read(&write(directory.path(), &worker(more))).unwrap();
     assert_eq!(config.role, WorkerRole::Planner);
     assert_eq!((config.artifacts.as_str(), config.production.as_str()), ("s3://bucket/prefix", "/srv/production"));
     assert_eq!((config.key, config.work), (base.join("planner.pem").display().to_string(), base.join("work")));
     assert_eq!((config.state.to_string().as_str(), config.cluster), ("/srv/state", base.join("cluster")));
     assert_eq!(config.provider_mirror, Some(base.join("mirror")));
+    assert_eq!(config.registry.unwrap().login.unwrap().password_file, base.join("p"));
 }
 
 #[test]

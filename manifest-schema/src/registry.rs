@@ -1,23 +1,16 @@
-//! Where images go: a registry, a repository in it, maybe a tag (distribution-spec v1.1, "Pulling manifests").
+//! Where images are: a registry, a repository in it, maybe a tag (distribution-spec v1.1, "Pulling manifests").
 
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-/// Text that names no registry, repository or tag.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{value:?} is not a {kind}: {rule}")]
-pub struct AddressError {
-    /// What it was meant to name.
-    pub kind: &'static str,
-    /// The text that was refused.
-    pub value: String,
-    /// What such a name looks like.
-    pub rule: &'static str,
-}
+use serde::{Deserialize, Serialize};
+
+use crate::names::NameError;
 
 /// A registry: a host, maybe with a port. It is reached over TLS, unless it is on this machine's loopback.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Address {
     authority: String,
     loopback: bool,
@@ -25,17 +18,17 @@ pub struct Address {
 
 impl Address {
     /// What every request's address starts with.
-    pub(crate) fn origin(&self) -> String {
+    pub fn origin(&self) -> String {
         format!("{}://{}", if self.loopback { "http" } else { "https" }, self.authority)
     }
 
     /// Whether it is on this machine.
-    pub(crate) fn is_loopback(&self) -> bool {
+    pub fn is_loopback(&self) -> bool {
         self.loopback
     }
 
     /// The account and the region of a private registry of ECR (ECR user guide, "Amazon ECR private registry").
-    pub(crate) fn ecr(&self) -> Option<(&str, &str)> {
+    pub fn ecr(&self) -> Option<(&str, &str)> {
         let parts: Vec<&str> = self.authority.split('.').collect();
         let (account, region) = match parts.as_slice() {
             [account, "dkr", "ecr" | "ecr-fips", region, "amazonaws", "com"]
@@ -53,12 +46,26 @@ impl fmt::Display for Address {
     }
 }
 
-impl FromStr for Address {
-    type Err = AddressError;
+impl TryFrom<String> for Address {
+    type Error = NameError;
 
-    fn from_str(text: &str) -> Result<Self, AddressError> {
+    fn try_from(text: String) -> Result<Self, NameError> {
+        text.parse()
+    }
+}
+
+impl From<Address> for String {
+    fn from(address: Address) -> Self {
+        address.authority
+    }
+}
+
+impl FromStr for Address {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
         let rule = "expected a host, maybe with a port, such as registry.example.com:5000, without https:// and paths";
-        let refuse = || AddressError { kind: "registry", value: text.to_owned(), rule };
+        let refuse = || NameError { kind: "registry", value: text.to_owned(), rule };
         let (host, port) = match text.rsplit_once(':') {
             Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
             Some(_) | None => (text, None),
@@ -83,19 +90,19 @@ impl FromStr for Address {
 }
 
 /// A repository's name in its registry.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Repository(String);
 
 impl FromStr for Repository {
-    type Err = AddressError;
+    type Err = NameError;
 
-    fn from_str(text: &str) -> Result<Self, AddressError> {
+    fn from_str(text: &str) -> Result<Self, NameError> {
         let rule = "use a-z and 0-9 in parts with / between them; . _ __ and - only between two of those; at most 255";
         let fits = text.len() <= 255 && text.split('/').all(is_component);
         if fits {
             Ok(Self(text.to_owned()))
         } else {
-            Err(AddressError { kind: "repository", value: text.to_owned(), rule })
+            Err(NameError { kind: "repository", value: text.to_owned(), rule })
         }
     }
 }
@@ -120,14 +127,14 @@ impl fmt::Display for Repository {
 pub struct Tag(String);
 
 impl FromStr for Tag {
-    type Err = AddressError;
+    type Err = NameError;
 
-    fn from_str(text: &str) -> Result<Self, AddressError> {
+    fn from_str(text: &str) -> Result<Self, NameError> {
         let rule = "use 1 to 128 of A-Z a-z 0-9 _ . -, the first of them a letter, a digit or _";
         let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
         let first = text.bytes().next().is_some_and(word);
         let fits = first && text.len() <= 128 && text.bytes().all(|b| word(b) || matches!(b, b'.' | b'-'));
-        if fits { Ok(Self(text.to_owned())) } else { Err(AddressError { kind: "tag", value: text.to_owned(), rule }) }
+        if fits { Ok(Self(text.to_owned())) } else { Err(NameError { kind: "tag", value: text.to_owned(), rule }) }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::{Double, Function, KeyState, Keys, Role};
+use crate::{Double, Function, KeyState, Keys, Role, USER};
 
 /// An account, to put something into. Names and ARNs are the account's own; the region is always [`crate::REGION`].
 #[derive(Debug, Clone, Copy)]
@@ -74,8 +74,18 @@ impl<'a> Account<'a> {
     /// # Panics
     /// When ECS refuses it.
     pub fn task_definition(self, definition: &Value) -> String {
-        let added = self.double.state().ecs.add_definition(self.id, definition);
+        let added = self.double.state().ecs.add_definition(self.id, definition, USER);
         let added = added.unwrap_or_else(|refusal| panic!("the task definition is refused: {}", refusal.message));
-        added["taskDefinitionArn"].as_str().expect("it has been given one").to_owned()
+        added["taskDefinition"]["taskDefinitionArn"].as_str().expect("it has been given one").to_owned()
+    }
+
+    /// A service of a cluster, as `CreateService` takes it, that has been there for long: its deployment is COMPLETED, its
+    /// tasks run. One that ECS doesn't roll itself (of CodeDeploy, for example) has neither. Its ARN.
+    ///
+    /// # Panics
+    /// When ECS refuses it, or its script doesn't let it get there.
+    pub fn service(self, cluster: &str, service: &Value) -> String {
+        let added = self.double.state().ecs.add_steady_service(self.id, cluster, service);
+        added.unwrap_or_else(|refusal| panic!("the service is refused: {}", refusal.message))
     }
 }

@@ -20,6 +20,7 @@ pub(crate) enum Service {
     Ecs,
     Kms,
     Lambda,
+    Logs,
     S3,
     Ssm,
     Sts,
@@ -68,7 +69,7 @@ impl Service {
         let Refusal { status, code, message, more } = refusal;
         let (status, more) = (*status, more.iter().cloned());
         match self {
-            Self::Ecs | Self::Kms | Self::Ssm => {
+            Self::Ecs | Self::Kms | Self::Logs | Self::Ssm => {
                 let mut body = json!({ "__type": code, "message": message });
                 more.for_each(|(name, value)| body[name] = value);
                 response(status, "application/x-amz-json-1.1", body.to_string())
@@ -110,7 +111,7 @@ impl Service {
     /// How it says that it is asked too often.
     pub(crate) fn throttled(self) -> Refusal {
         match self {
-            Self::Ecs | Self::Kms | Self::Ssm => Refusal::new(400, "ThrottlingException", "Rate exceeded"),
+            Self::Ecs | Self::Kms | Self::Logs | Self::Ssm => Refusal::new(400, "ThrottlingException", "Rate exceeded"),
             Self::Lambda => Refusal::new(429, "TooManyRequestsException", "Rate Exceeded.")
                 .with("Reason", "CallerRateLimitExceeded".into()),
             Self::S3 => Refusal::new(503, "SlowDown", "Please reduce your request rate."),
@@ -127,6 +128,7 @@ impl Service {
             Self::Lambda => {
                 Refusal::new(500, "ServiceException", "An error occurred and the request cannot be processed.")
             }
+            Self::Logs => Refusal::new(500, "ServiceUnavailableException", "The service cannot complete the request."),
             Self::S3 => Refusal::new(500, "InternalError", "We encountered an internal error. Please try again."),
             Self::Ssm => Refusal::new(500, "InternalServerError", "An error occurred on the server side."),
             Self::Sts => Refusal::new(503, "ServiceUnavailable", "Service Unavailable"),
@@ -188,6 +190,7 @@ impl Request {
         match self.scope().as_ref().map(|scope| scope.service.as_str()) {
             Some("ecs") => Some(Service::Ecs),
             Some("kms") => Some(Service::Kms),
+            Some("logs") => Some(Service::Logs),
             Some("lambda") => Some(Service::Lambda),
             Some("s3") => Some(Service::S3),
             Some("ssm") => Some(Service::Ssm),

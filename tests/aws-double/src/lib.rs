@@ -1,5 +1,5 @@
 //! What of AWS the tests need and no emulator has, as one HTTP server on loopback: Lambda and ECS that run real programs,
-//! STS and IAM over several accounts, KMS with Ed25519, Parameter Store, S3 that asks IAM before an S3 server behind it, and the tokens that
+//! ECS's services and what their tasks write to CloudWatch Logs, STS and IAM over several accounts, KMS with Ed25519, Parameter Store, S3 that asks IAM before an S3 server behind it, and the tokens that
 //! GitHub gives its jobs. Each service speaks its own protocol; its module says what is true to AWS and what is not.
 //!
 //! It answers only calls by identities that it knows and whose credentials haven't expired, and takes a call for the
@@ -17,10 +17,12 @@ mod http;
 pub mod iam;
 mod kms;
 mod lambda;
+mod logs;
 mod people;
 mod process;
 mod s3;
 mod server;
+mod services;
 mod ssm;
 mod sts;
 
@@ -34,7 +36,7 @@ use tokio::sync::oneshot;
 
 pub use account::Account;
 pub use description::Description;
-pub use ecs::{TaskFailure, TaskStatus, TaskView};
+pub use ecs::{DeploymentView, Fate, HealthCheck, Script, ServiceView, TaskFailure, TaskStatus, TaskView};
 pub use failure::{Call, Failure};
 pub use kms::KeyState;
 pub use lambda::Function;
@@ -135,10 +137,12 @@ impl Double {
         let thread = std::thread::spawn(move || {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().expect("there are threads");
+            let scheduled = Arc::clone(&served);
             runtime.block_on(async {
                 let listener = tokio::net::TcpListener::from_std(listener).expect("a listener is one to tokio, too");
                 tokio::select! {
                     () = server::serve(listener, served) => {}
+                    () = ecs::live(&scheduled) => {}
                     _ = stopped => {}
                 }
             });

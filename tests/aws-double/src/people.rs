@@ -296,7 +296,7 @@ fn expired(service: Service) -> Refusal {
         Service::S3 => Refusal::new(400, "ExpiredToken", "The provided token has expired."),
         Service::Sts => Refusal::new(403, "ExpiredToken", message),
         Service::Lambda => Refusal::new(403, "ExpiredTokenException", message),
-        Service::Ecs | Service::Kms | Service::Ssm | Service::Github | Service::Container => {
+        Service::Ecs | Service::Kms | Service::Logs | Service::Ssm | Service::Github | Service::Container => {
             Refusal::new(400, "ExpiredTokenException", message)
         }
     }
@@ -311,7 +311,7 @@ fn unknown(service: Service) -> Refusal {
         }
         Service::Sts => Refusal::new(403, "InvalidClientTokenId", message),
         Service::Lambda => Refusal::new(403, "UnrecognizedClientException", message),
-        Service::Ecs | Service::Kms | Service::Ssm | Service::Github | Service::Container => {
+        Service::Ecs | Service::Kms | Service::Logs | Service::Ssm | Service::Github | Service::Container => {
             Refusal::new(400, "UnrecognizedClientException", message)
         }
     }

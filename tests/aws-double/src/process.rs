@@ -6,25 +6,47 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{ChildStdin, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::sync::watch;
 
-/// What a program has written, standard output and error by whole lines.
+/// What a program has written, standard output and error by whole lines, and when.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Log(Arc<Mutex<Vec<Line>>>);
+
+/// When a line was written, and its bytes with their end.
+type Line = (SystemTime, Vec<u8>);
 
 impl Log {
     pub(crate) fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let bytes: Vec<u8> = lines.iter().flat_map(|(_, line)| line).copied().collect();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Each line without its end.
+    pub(crate) fn lines(&self) -> Vec<(SystemTime, String)> {
+        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = |line: &[u8]| String::from_utf8_lossy(line).trim_end_matches(['\r', '\n']).to_owned();
+        lines.iter().map(|(at, line)| (*at, text(line))).collect()
+    }
+
+    /// Adds a line that no program wrote.
+    pub(crate) fn write(&self, line: &str) {
+        self.add(format!("{line}\n").into_bytes());
+    }
+
+    fn add(&self, line: Vec<u8>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((SystemTime::now(), line));
     }
 
     async fn keep(self, from: impl AsyncRead + Unpin) {
         let mut lines = BufReader::new(from);
         let mut line = Vec::new();
         while lines.read_until(b'\n', &mut line).await.is_ok_and(|length| length > 0) {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).append(&mut line);
+            self.add(std::mem::take(&mut line));
         }
     }
 }

@@ -89,6 +89,7 @@ fn action(request: &Request) -> Option<(Service, String)> {
     let action = match service {
         Service::Kms => format!("kms:{}", operation()?),
         Service::Ecs => format!("ecs:{}", operation()?),
+        Service::Logs => format!("logs:{}", operation()?),
         Service::Ssm => format!("ssm:{}", operation()?),
         Service::Lambda => lambda::name(request.path())
             .filter(|_| request.head.method == "POST")
@@ -114,7 +115,7 @@ async fn carry_out(
         Service::Github => return Ok(core.state().people.github(request)),
         Service::Container => return Ok(ecs::serve_container(core, request.path())),
         Service::Sts if action == "sts:AssumeRoleWithWebIdentity" => return core.state().assume_with_token(request),
-        Service::Ecs | Service::Kms | Service::Lambda | Service::S3 | Service::Ssm | Service::Sts => {}
+        Service::Ecs | Service::Kms | Service::Lambda | Service::Logs | Service::S3 | Service::Ssm | Service::Sts => {}
     }
     let caller = core.state().people.who(service, request)?;
     let operation = action.split_once(':').map_or(action, |(_, operation)| operation);
@@ -125,6 +126,7 @@ async fn carry_out(
             _ => Err(Refusal::not_doubled(action)),
         },
         Service::Kms => core.state().kms(operation, request, &caller, failure.lie()),
+        Service::Logs => core.state().logs(operation, request, &caller),
         Service::Ssm => core.state().ssm(operation, request, &caller),
         Service::Ecs => {
             let failure = if let Failure::Task(failure) = failure { Some(failure.clone()) } else { None };
@@ -148,9 +150,13 @@ impl Core {
             Service::Lambda => {
                 lambda::name(request.path()).map(|name| [("FunctionName".to_owned(), name)].into()).unwrap_or_default()
             }
-            Service::Ecs | Service::Kms | Service::Ssm | Service::Sts | Service::Github | Service::Container => {
-                request.parameters()
-            }
+            Service::Ecs
+            | Service::Kms
+            | Service::Logs
+            | Service::Ssm
+            | Service::Sts
+            | Service::Github
+            | Service::Container => request.parameters(),
         };
         state.calls.push(Call { action: action.to_owned(), access_key, caller, region, parameters });
         let position = state.failures.iter().position(|(of, _)| of == action);

@@ -5,12 +5,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use super::{Ecs, may, only};
+use super::{Ecs, may, may_tag, only};
 use crate::http::Refusal;
 use crate::people::Caller;
 use crate::{REGION, State};
 
-/// What a definition may say; the second half makes no difference here.
+/// What a definition may say to be run as a program; the second half makes no difference here.
 const FIELDS: [&str; 16] = [
     "family",
     "taskRoleArn",
@@ -30,7 +30,7 @@ const FIELDS: [&str; 16] = [
     "enableFaultInjection",
 ];
 
-/// What its container may say; the second half makes no difference here.
+/// What its containers may say to be run as programs; the second half makes no difference here.
 const CONTAINER_FIELDS: [&str; 27] = [
     "name",
     "image",
@@ -61,6 +61,18 @@ const CONTAINER_FIELDS: [&str; 27] = [
     "dockerSecurityOptions",
 ];
 
+/// What only ECS says of a definition.
+const READ_ONLY: [&str; 8] = [
+    "taskDefinitionArn",
+    "revision",
+    "status",
+    "requiresAttributes",
+    "compatibilities",
+    "registeredAt",
+    "registeredBy",
+    "deregisteredAt",
+];
+
 /// A revision of a family.
 #[derive(Debug, Clone)]
 pub(super) struct Definition {
@@ -72,21 +84,35 @@ pub(super) struct Definition {
     pub(super) cpu: String,
     pub(super) memory: String,
     pub(super) fargate: bool,
-    pub(super) container: Container,
+    pub(super) containers: Vec<Container>,
     /// As it is described.
     described: Value,
+    tags: Value,
 }
 
-/// Its container.
+/// One of its containers.
 #[derive(Debug, Clone)]
 pub(super) struct Container {
     pub(super) name: String,
     pub(super) image: String,
+    /// Whether the task ends with it.
+    pub(super) essential: bool,
+    /// Whether ECS looks after its health.
+    pub(super) health_check: bool,
+    /// Where its output goes in CloudWatch Logs.
+    pub(super) log: Option<LogTarget>,
     pub(super) entry_point: Vec<String>,
     pub(super) command: Vec<String>,
     pub(super) environment: BTreeMap<String, String>,
     /// Between SIGTERM and SIGKILL.
     pub(super) stop_timeout: Duration,
+}
+
+/// Where CloudWatch Logs has a container's output: the stream is `PREFIX/CONTAINER/TASK`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct LogTarget {
+    pub(super) group: String,
+    pub(super) prefix: String,
 }
 
 /// A list of texts.
@@ -106,7 +132,6 @@ fn client(message: impl Into<String>) -> Refusal {
 
 impl Container {
     fn read(container: &Value) -> Result<Self, Refusal> {
-        only(container, "a container definition", &CONTAINER_FIELDS)?;
         let (Some(name), Some(image)) = (container["name"].as_str(), container["image"].as_str()) else {
             return Err(client("Container.name and Container.image should not be null or empty."));
         };
@@ -117,6 +142,9 @@ impl Container {
         Ok(Self {
             name: name.to_owned(),
             image: image.to_owned(),
+            essential: container["essential"].as_bool().unwrap_or(true),
+            health_check: !container["healthCheck"].is_null(),
+            log: LogTarget::read(&container["logConfiguration"]),
             entry_point: texts(&container["entryPoint"]),
             command: texts(&container["command"]),
             environment: environment(&container["environment"]),
@@ -125,19 +153,67 @@ impl Container {
     }
 }
 
+impl LogTarget {
+    fn read(configuration: &Value) -> Option<Self> {
+        let option = |name: &str| configuration["options"][name].as_str().map(str::to_owned);
+        let of_aws = configuration["logDriver"] == "awslogs";
+        Some(Self { group: option("awslogs-group").filter(|_| of_aws)?, prefix: option("awslogs-stream-prefix")? })
+    }
+}
+
+impl Definition {
+    /// Refuses what matters to a program and isn't doubled.
+    pub(super) fn check_runnable(&self) -> Result<(), Refusal> {
+        let mut said = self.described.clone();
+        if let Value::Object(fields) = &mut said {
+            fields.retain(|name, _| !READ_ONLY.contains(&name.as_str()));
+        }
+        only(&said, "ecs:RunTask of a task definition", &FIELDS)?;
+        let containers = said["containerDefinitions"].as_array().into_iter().flatten();
+        containers.into_iter().try_for_each(|one| only(one, "ecs:RunTask of a container definition", &CONTAINER_FIELDS))
+    }
+}
+
+/// Fills in what ECS does.
+fn fill_in(described: &mut Value) {
+    for list in ["volumes", "placementConstraints"] {
+        default(described, list, json!([]));
+    }
+    for container in described["containerDefinitions"].as_array_mut().into_iter().flatten() {
+        default(container, "essential", json!(true));
+        default(container, "cpu", json!(0));
+        for list in ["environment", "mountPoints", "volumesFrom", "portMappings", "systemControls"] {
+            default(container, list, json!([]));
+        }
+        for port in container["portMappings"].as_array_mut().into_iter().flatten() {
+            let inside = port["containerPort"].clone();
+            default(port, "hostPort", inside);
+            default(port, "protocol", json!("tcp"));
+        }
+    }
+}
+
+fn default(object: &mut Value, name: &str, value: Value) {
+    if object[name].is_null() {
+        object[name] = value;
+    }
+}
+
 impl Ecs {
-    /// Registers a definition as `RegisterTaskDefinition` describes it.
-    pub(crate) fn add_definition(&mut self, account: &str, body: &Value) -> Result<Value, Refusal> {
-        only(body, "a task definition", &FIELDS)?;
+    /// Registers a definition as `RegisterTaskDefinition` describes it, with every field that it is given.
+    pub(crate) fn add_definition(&mut self, account: &str, body: &Value, by: &str) -> Result<Value, Refusal> {
+        if let Some(field) = READ_ONLY.into_iter().find(|field| !body[field].is_null()) {
+            return Err(Refusal::not_doubled(format!("a task definition with {field}, which only ECS says")));
+        }
         let Some(family) = body["family"].as_str() else { return Err(client("Family should not be null or empty.")) };
         let containers = body["containerDefinitions"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let [container] = containers else {
-            return Err(match containers.len() {
-                0 => client("Container definitions should not be null or empty."),
-                _ => Refusal::not_doubled("a task definition with several containers"),
-            });
-        };
-        let container = Container::read(container)?;
+        if containers.is_empty() {
+            return Err(client("Container definitions should not be null or empty."));
+        }
+        let containers = containers.iter().map(Container::read).collect::<Result<Vec<_>, _>>()?;
+        if !containers.iter().any(|container| container.essential) {
+            return Err(client("A task definition must have at least one essential container."));
+        }
         let fargate = texts(&body["requiresCompatibilities"]).iter().any(|name| name == "FARGATE");
         if fargate && body["networkMode"] != "awsvpc" {
             return Err(client("Fargate only supports network mode ‘awsvpc’."));
@@ -150,24 +226,23 @@ impl Ecs {
         let revision = 1 + self.family(account, family).map(|definition| definition.revision).max().unwrap_or(0);
         let arn = format!("arn:aws:ecs:{REGION}:{account}:task-definition/{family}:{revision}");
         let mut described = body.clone();
-        described["containerDefinitions"][0]["essential"] = true.into();
-        for list in ["environment", "mountPoints", "volumesFrom", "portMappings"] {
-            let list = &mut described["containerDefinitions"][0][list];
-            if list.is_null() {
-                *list = json!([]);
-            }
-        }
+        let tags = described.as_object_mut().and_then(|fields| fields.remove("tags"));
+        fill_in(&mut described);
         let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         for (name, value) in [
             ("taskDefinitionArn", Value::from(arn.as_str())),
             ("revision", revision.into()),
             ("status", "ACTIVE".into()),
+            ("requiresAttributes", json!([{ "name": "com.amazonaws.ecs.capability.docker-remote-api.1.18" }])),
             ("compatibilities", json!(["EC2", "FARGATE"])),
             ("registeredAt", at.into()),
+            ("registeredBy", by.into()),
         ] {
             described[name] = value;
         }
         let text = |name: &str| body[name].as_str().map(str::to_owned);
+        let tags = tags.filter(Value::is_array).unwrap_or_else(|| json!([]));
+        let answer = json!({ "taskDefinition": described, "tags": tags });
         self.definitions.push(Definition {
             arn,
             family: family.to_owned(),
@@ -177,10 +252,11 @@ impl Ecs {
             cpu: text("cpu").unwrap_or_default(),
             memory: text("memory").unwrap_or_default(),
             fargate,
-            container,
-            described: described.clone(),
+            containers,
+            described,
+            tags,
         });
-        Ok(described)
+        Ok(answer)
     }
 
     fn family(&self, account: &str, family: &str) -> impl Iterator<Item = &Definition> + use<'_> {
@@ -211,16 +287,20 @@ pub(super) fn register(state: &mut State, body: &Value, caller: &Caller) -> Resu
     for role in ["taskRoleArn", "executionRoleArn"].into_iter().filter_map(|name| body[name].as_str()) {
         super::run::may_pass(caller, role)?;
     }
-    Ok(json!({ "taskDefinition": state.ecs.add_definition(caller.account(), body)? }))
+    may_tag(caller, "RegisterTaskDefinition", &resource, &body["tags"])?;
+    state.ecs.add_definition(caller.account(), body, caller.arn())
 }
 
-/// `DescribeTaskDefinition`.
+/// `DescribeTaskDefinition`: it has tags only for who asks for them.
 pub(super) fn describe(state: &State, body: &Value, caller: &Caller) -> Result<Value, Refusal> {
+    only(body, "ecs:DescribeTaskDefinition", &["taskDefinition", "include"])?;
     may(caller, "ecs:DescribeTaskDefinition", "*", &caller.context([]))?;
     let named = body["taskDefinition"].as_str().unwrap_or_default();
     let definition = state.ecs.definition(named, caller.account());
     let definition = definition.ok_or_else(|| client("Unable to describe task definition."))?;
-    Ok(
-        json!({ "taskDefinition": definition.described, "tags": definition.described["tags"].as_array().unwrap_or(&Vec::new()) }),
-    )
+    let mut answer = json!({ "taskDefinition": definition.described });
+    if texts(&body["include"]).iter().any(|what| what == "TAGS") {
+        answer["tags"] = definition.tags.clone();
+    }
+    Ok(answer)
 }

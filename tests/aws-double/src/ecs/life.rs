@@ -10,15 +10,16 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tempfile::TempDir;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use super::TaskFailure;
+use super::definition::Container;
+use super::script::Fate;
 use super::task::{Order, Task, TaskStatus};
+use super::{Ecs, TaskFailure};
 use crate::process::{Process, Program};
 use crate::{Core, REGION};
 
-/// What ECS says when the program has ended by itself.
-const EXITED: &str = "Essential container in task exited";
 /// What the container says when its memory is used up.
 const OUT_OF_MEMORY: &str = "OutOfMemoryError: Container killed due to memory usage";
 
@@ -33,8 +34,8 @@ pub(super) async fn live(core: Arc<Core>, arn: String, orders: watch::Receiver<O
         _ = told.wait_for(|order| *order != Order::Live) => None,
     };
     match started {
-        Some(Ok((process, home))) => {
-            attend(&core, &arn, &process, orders, failure).await;
+        Some(Ok((processes, home))) => {
+            attend(&core, &arn, &processes, orders, failure).await;
             // Its files are there as long as it is.
             drop(home);
             for status in [TaskStatus::Deactivating, TaskStatus::Stopping] {
@@ -42,7 +43,7 @@ pub(super) async fn live(core: Arc<Core>, arn: String, orders: watch::Receiver<O
             }
         }
         Some(Err(NotStarted(reason))) => with(&core, &arn, |task| {
-            task.reason = Some(reason.clone());
+            task.says(&reason);
             task.ends("TaskFailedToStart", &reason);
         }),
         None => with(&core, &arn, |task| task.ends("TaskFailedToStart", "Task was killed before it started")),
@@ -66,29 +67,46 @@ async fn reach(core: &Core, arn: &str, status: TaskStatus) {
 }
 
 /// From PROVISIONING to RUNNING.
-async fn start(core: &Core, arn: &str, failure: Option<&TaskFailure>) -> Result<(Process, TempDir), NotStarted> {
+async fn start(core: &Core, arn: &str, failure: Option<&TaskFailure>) -> Result<(Vec<Process>, TempDir), NotStarted> {
     reach(core, arn, TaskStatus::Provisioning).await;
     if let Some(TaskFailure::SlowStart(time)) = failure {
         sleep(*time).await;
     }
     reach(core, arn, TaskStatus::Pending).await;
+    while is_stuck(core, arn) {
+        reach(core, arn, TaskStatus::Pending).await;
+    }
     let home = TempDir::new().map_err(|error| NotStarted(format!("ResourceInitializationError: {error}")))?;
-    let launch = Launch::new(core, arn, &home, failure)?;
+    let launches = Launch::all(core, arn, &home, failure)?;
     reach(core, arn, TaskStatus::Activating).await;
-    let program = Program {
-        path: &launch.program,
-        name: &launch.name,
-        arguments: &launch.arguments,
-        environment: &launch.environment,
-        directory: home.path(),
-    };
     let mut state = core.state();
     let Some(task) = state.ecs.tasks.get_mut(arn) else { return Err(NotStarted("forgotten".to_owned())) };
-    let process = Process::start(&program, &core.leash, &task.log)
-        .map_err(|error| NotStarted(format!("CannotStartContainerError: failed to create containerd task: {error}")))?;
-    task.process = Some(process.clone());
+    let mut processes = Vec::new();
+    for (launch, container) in launches.iter().zip(&mut task.containers) {
+        let program = Program {
+            path: &launch.program,
+            name: &launch.name,
+            arguments: &launch.arguments,
+            environment: &launch.environment,
+            directory: home.path(),
+        };
+        let process = Process::start(&program, &core.leash, &container.log).map_err(|error| {
+            processes.iter().for_each(Process::kill);
+            NotStarted(format!("CannotStartContainerError: failed to create containerd task: {error}"))
+        })?;
+        container.process = Some(process.clone());
+        processes.push(process);
+    }
     task.reach(TaskStatus::Running);
-    Ok((process, home))
+    Ok((processes, home))
+}
+
+/// Whether the script of one of a task's images lets it not start for now.
+fn is_stuck(core: &Core, arn: &str) -> bool {
+    let state = core.state();
+    let containers = state.ecs.tasks.get(arn).map(|task| task.containers.as_slice()).unwrap_or_default();
+    let mut scripts = containers.iter().filter_map(|one| state.ecs.scripts.of_image(&one.definition.image));
+    scripts.any(|script| script.fate == Fate::Stuck)
 }
 
 /// What is started.
@@ -100,38 +118,74 @@ struct Launch {
 }
 
 impl Launch {
-    /// Finds the image's program and puts its environment together.
-    fn new(core: &Core, arn: &str, home: &TempDir, failure: Option<&TaskFailure>) -> Result<Self, NotStarted> {
-        let state = core.state();
-        let Some(task) = state.ecs.tasks.get(arn) else { return Err(NotStarted("forgotten".to_owned())) };
-        let container = &task.container;
-        let image = state.ecs.images.get(&container.image).filter(|_| failure != Some(&TaskFailure::Image));
-        let image = image.ok_or_else(|| {
-            let image = &container.image;
-            NotStarted(format!(
-                "CannotPullContainerError: pull image manifest has been retried 1 time(s): failed to resolve ref {image}: \
-                 {image}: not found"
-            ))
-        })?;
+    /// What each of a task's containers starts, whose images are pulled with this.
+    fn all(core: &Core, arn: &str, home: &TempDir, failure: Option<&TaskFailure>) -> Result<Vec<Self>, NotStarted> {
+        let url = core.url();
+        let mut state = core.state();
+        let ecs = &mut state.ecs;
+        let Some(task) = ecs.tasks.get(arn) else { return Err(NotStarted("forgotten".to_owned())) };
+        let launch = |container| Self::new(ecs, task, container, environment(task, container, &url, home), failure);
+        let launches = task.containers.iter().map(|one| launch(&one.definition)).collect::<Result<_, _>>()?;
+        let digests: Vec<_> = task.containers.iter().map(|one| ecs.scripts.digest_of(&one.definition.image)).collect();
+        let Some(task) = ecs.tasks.get_mut(arn) else { return Err(NotStarted("forgotten".to_owned())) };
+        task.containers.iter_mut().zip(digests).for_each(|(one, digest)| one.digest = Some(digest));
+        Ok(launches)
+    }
+
+    /// Finds the image's program, or what its script has it do.
+    fn new(
+        ecs: &Ecs,
+        task: &Task,
+        container: &Container,
+        environment: BTreeMap<String, String>,
+        failure: Option<&TaskFailure>,
+    ) -> Result<Self, NotStarted> {
         let name = container.entry_point.iter().chain(&container.command).next().cloned().unwrap_or_default();
+        let shell = |does: String| {
+            let (program, arguments) = ("/bin/sh".into(), vec!["-c".to_owned(), does]);
+            Ok(Self { program, name: name.clone(), arguments, environment: environment.clone() })
+        };
+        let script = ecs.scripts.of_image(&container.image);
+        match script.map(|script| (&script.fate, &script.says)) {
+            Some((Fate::ImageMissing, _)) => return Err(NotStarted(cannot_pull(&container.image))),
+            Some((Fate::Crash(exit_code), says)) => return shell(crash(*exit_code, says)),
+            Some((Fate::Healthy | Fate::Unhealthy(_) | Fate::Stuck, _)) | None => {}
+        }
+        let image = ecs.images.get(&container.image).filter(|_| failure != Some(&TaskFailure::Image));
+        let image = image.ok_or_else(|| NotStarted(cannot_pull(&container.image)))?;
         let program = image.programs.get(&name).cloned().ok_or_else(|| {
             NotStarted(format!(
                 "CannotStartContainerError: failed to create containerd task: failed to create shim task: OCI runtime \
                  create failed: exec: \"{name}\": stat {name}: no such file or directory: unknown"
             ))
         })?;
-        let environment = environment(task, &core.url(), home);
-        if failure == Some(&TaskFailure::Killed(Duration::ZERO)) {
+        let first = task.containers.first().is_some_and(|first| first.definition.name == container.name);
+        if first && failure == Some(&TaskFailure::Killed(Duration::ZERO)) {
             // No signal is faster than a program's first steps.
-            let arguments = ["-c", "kill -9 $$"].map(str::to_owned).into();
-            return Ok(Self { program: "/bin/sh".into(), name, arguments, environment });
+            return shell("kill -9 $$".to_owned());
         }
-        Ok(Self { program, name, arguments: task.arguments(), environment })
+        let arguments = container.entry_point.iter().chain(&container.command).skip(1).cloned().collect();
+        Ok(Self { program, name, arguments, environment })
     }
 }
 
+/// What ECS says of an image that isn't there.
+pub(super) fn cannot_pull(image: &str) -> String {
+    format!(
+        "CannotPullContainerError: pull image manifest has been retried 1 time(s): failed to resolve ref {image}: {image}: \
+         not found"
+    )
+}
+
+/// A shell's way to say these lines and to end so.
+fn crash(exit_code: i32, says: &[String]) -> String {
+    let quoted = |line: &String| format!("printf '%s\\n' '{}'; ", line.replace('\'', "'\\''"));
+    let says: String = says.iter().map(quoted).collect();
+    format!("{says}exit {exit_code}")
+}
+
 /// What the image and Fargate set, what the task definition and the overrides say, and what the agent puts over it all.
-fn environment(task: &Task, url: &str, home: &TempDir) -> BTreeMap<String, String> {
+fn environment(task: &Task, container: &Container, url: &str, home: &TempDir) -> BTreeMap<String, String> {
     let before = [
         ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned()),
         ("HOME", home.path().display().to_string()),
@@ -139,7 +193,7 @@ fn environment(task: &Task, url: &str, home: &TempDir) -> BTreeMap<String, Strin
         ("AWS_REGION", REGION.to_owned()),
         ("AWS_DEFAULT_REGION", REGION.to_owned()),
     ];
-    let mut declared = task.container.environment.clone();
+    let mut declared = container.environment.clone();
     let mut after = vec![
         ("AWS_EXECUTION_ENV", "AWS_ECS_FARGATE".to_owned()),
         ("ECS_CONTAINER_METADATA_URI_V4", format!("{url}/v4/{}", task.id())),
@@ -153,11 +207,11 @@ fn environment(task: &Task, url: &str, home: &TempDir) -> BTreeMap<String, Strin
     before.into_iter().map(owned).chain(declared).chain(after.into_iter().map(owned)).collect()
 }
 
-/// Waits for the end of a task's program, and brings it about if so ordered.
+/// Waits for the end of a task's programs, and brings it about if so ordered. It comes with the first essential one's.
 async fn attend(
     core: &Core,
     arn: &str,
-    process: &Process,
+    processes: &[Process],
     mut orders: watch::Receiver<Order>,
     failure: Option<TaskFailure>,
 ) {
@@ -165,12 +219,12 @@ async fn attend(
         match failure {
             Some(TaskFailure::Killed(after)) => {
                 sleep(after).await;
-                process.kill();
+                processes.iter().for_each(Process::kill);
             }
             Some(TaskFailure::OutOfMemory(after)) => {
                 sleep(after).await;
-                with(core, arn, |task| task.reason = Some(OUT_OF_MEMORY.to_owned()));
-                process.kill();
+                with(core, arn, |task| task.says(OUT_OF_MEMORY));
+                processes.iter().for_each(Process::kill);
             }
             Some(TaskFailure::Capacity | TaskFailure::SlowStart(_) | TaskFailure::Image) | None => {}
         }
@@ -179,24 +233,56 @@ async fn attend(
     let ordered = async {
         let _ = orders.wait_for(|order| *order != Order::Live).await;
         if *orders.borrow() == Order::Stop {
-            process.signal(Signal::TERM);
-            let mut timeout = Duration::ZERO;
-            with(core, arn, |task| timeout = task.container.stop_timeout);
+            processes.iter().for_each(|process| process.signal(Signal::TERM));
+            let timeout = stop_timeout(core, arn);
             let _ = tokio::time::timeout(timeout, orders.wait_for(|order| *order == Order::Die)).await;
         }
-        process.kill();
+        processes.iter().for_each(Process::kill);
         std::future::pending::<()>().await;
     };
-    let status = tokio::select! {
-        status = process.ended() => status,
+    let mut ends = JoinSet::new();
+    for (number, process) in processes.iter().cloned().enumerate() {
+        ends.spawn(async move { (number, exit_code(process.ended().await)) });
+    }
+    tokio::select! {
+        () = the_end(core, arn, &mut ends, Wait::ForEssential) => {}
         () = fate => return,
         () = ordered => return,
-    };
+    }
+    processes.iter().for_each(|process| process.signal(Signal::TERM));
+    let rest = the_end(core, arn, &mut ends, Wait::ForAll);
+    if tokio::time::timeout(stop_timeout(core, arn), rest).await.is_err() {
+        processes.iter().for_each(Process::kill);
+        the_end(core, arn, &mut ends, Wait::ForAll).await;
+    }
+}
+
+/// For which containers' end to wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wait {
+    ForEssential,
+    ForAll,
+}
+
+/// Notes the ends of containers.
+async fn the_end(core: &Core, arn: &str, ends: &mut JoinSet<(usize, i32)>, wait: Wait) {
+    while let Some(ended) = ends.join_next().await {
+        let Ok((number, exit_code)) = ended else { continue };
+        let mut essential = false;
+        with(core, arn, |task| essential = task.container_ended(number, exit_code));
+        if essential && wait == Wait::ForEssential {
+            return;
+        }
+    }
+}
+
+/// The longest of a task's containers.
+fn stop_timeout(core: &Core, arn: &str) -> Duration {
+    let mut longest = Duration::ZERO;
     with(core, arn, |task| {
-        task.exit_code = Some(exit_code(status));
-        task.process = None;
-        task.ends("EssentialContainerExited", EXITED);
+        longest = task.containers.iter().map(|one| one.definition.stop_timeout).max().unwrap_or_default();
     });
+    longest
 }
 
 /// As a shell or a container tells it.

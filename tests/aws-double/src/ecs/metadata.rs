@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
-use super::task::Task;
+use super::task::{Task, TaskContainer};
 use crate::State;
 use crate::http::{Response, response};
 use crate::sts::written;
@@ -17,7 +17,8 @@ pub(super) fn serve(state: &mut State, path: &str) -> Option<Response> {
             let (id, about) = path.strip_prefix("/v4/")?.split_once('/').unwrap_or((path.strip_prefix("/v4/")?, ""));
             let task = state.ecs.tasks.values().find(|task| task.id() == id)?;
             match about {
-                "" => container(task),
+                // The address doesn't tell the containers of a task apart.
+                "" => container(task, task.containers.first()?),
                 "task" => about_task(task),
                 _ => return None,
             }
@@ -42,12 +43,13 @@ fn credentials(state: &mut State, secret: &str) -> Option<Value> {
     }))
 }
 
-fn container(task: &Task) -> Value {
+fn container(task: &Task, container: &TaskContainer) -> Value {
+    let container = &container.definition;
     json!({
-        "DockerId": format!("{}-1", task.id()), "Name": task.container.name, "DockerName": task.container.name,
-        "Image": task.container.image, "DesiredStatus": task.desired.name(), "KnownStatus": task.last.name(),
+        "DockerId": format!("{}-1", task.id()), "Name": container.name, "DockerName": container.name,
+        "Image": container.image, "DesiredStatus": task.desired.name(), "KnownStatus": task.last.name(),
         "Type": "NORMAL", "Labels": {
-            "com.amazonaws.ecs.cluster": task.cluster, "com.amazonaws.ecs.container-name": task.container.name,
+            "com.amazonaws.ecs.cluster": task.cluster, "com.amazonaws.ecs.container-name": container.name,
             "com.amazonaws.ecs.task-arn": task.arn, "com.amazonaws.ecs.task-definition-family": task.family,
             "com.amazonaws.ecs.task-definition-version": task.revision.to_string(),
         },
@@ -55,10 +57,11 @@ fn container(task: &Task) -> Value {
 }
 
 fn about_task(task: &Task) -> Value {
+    let containers: Vec<_> = task.containers.iter().map(|one| container(task, one)).collect();
     json!({
         "Cluster": task.cluster, "TaskARN": task.arn, "Family": task.family, "Revision": task.revision.to_string(),
         "DesiredStatus": task.desired.name(), "KnownStatus": task.last.name(), "LaunchType": "FARGATE",
         "AvailabilityZone": "eu-central-1a", "PullStartedAt": written(task.created),
-        "PullStoppedAt": written(task.created), "Containers": [container(task)],
+        "PullStoppedAt": written(task.created), "Containers": containers,
     })
 }

@@ -1,16 +1,19 @@
-//! ECS on Fargate: task definitions, and tasks that are the real program on this machine.
+//! ECS on Fargate: task definitions, tasks that are the real programs on this machine, and services.
 //!
-//! True to AWS: the calls' shapes and errors, `clientToken`, the order of a task's states, what its program gets as
-//! arguments and environment, stop codes and reasons, SIGTERM and SIGKILL a stop timeout apart, that everything in a
-//! container ends with its first process, PassRole and the role's trust. Not doubled: several containers in a task,
-//! secrets, services, capacity providers, networks (any subnet is there), the container's file system and its PID 1
-//! (which ignores signals that it doesn't handle).
+//! True to AWS: the calls' shapes and errors, `clientToken`, the order of a task's states, what its programs get as
+//! arguments and environment, stop codes and reasons, SIGTERM and SIGKILL a stop timeout apart, that everything in a task
+//! ends with an essential container, PassRole and the role's trust; that a definition is described with every field that
+//! it was registered with. Not doubled: secrets and dependencies of containers that are programs, capacity providers,
+//! networks (any subnet is there), the container's file system and its PID 1 (which ignores signals that it doesn't
+//! handle). What a service is and what of it isn't doubled, `services` says.
 
 mod definition;
 mod describe;
 mod life;
 mod metadata;
 mod run;
+mod script;
+mod services;
 mod task;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +25,9 @@ use rustix::process::Signal;
 use serde_json::Value;
 use task::{Order, Task};
 
+pub use script::{Fate, HealthCheck, Script};
+pub(crate) use services::live;
+pub use services::{DeploymentView, ServiceView};
 pub use task::{TaskStatus, TaskView};
 
 use crate::http::{self, Refusal, Request, Response};
@@ -61,6 +67,13 @@ pub(crate) struct Ecs {
     /// What a client token of a cluster was used for: the request, and the tasks.
     tokens: BTreeMap<(String, String), (Value, Vec<String>)>,
     images: BTreeMap<String, Image>,
+    scripts: script::Scripts,
+    /// By ARN.
+    services: BTreeMap<String, services::Service>,
+    /// How many deployments there have been.
+    deployed: usize,
+    /// How many events of services there have been.
+    events: usize,
     /// How long each state of a task takes that isn't RUNNING.
     pub(crate) pace: Duration,
     started: usize,
@@ -74,6 +87,10 @@ impl Default for Ecs {
             tasks: BTreeMap::new(),
             tokens: BTreeMap::new(),
             images: BTreeMap::new(),
+            scripts: script::Scripts::default(),
+            services: BTreeMap::new(),
+            deployed: 0,
+            events: 0,
             pace: Duration::from_millis(10),
             started: 0,
         }
@@ -106,7 +123,10 @@ impl Ecs {
     /// Kills a task, which says this about its end.
     pub(crate) fn kill(&mut self, arn: &str, reason: Option<&str>) {
         let Some(task) = self.tasks.get_mut(arn) else { return };
-        task.reason = reason.map(str::to_owned);
+        reason.into_iter().for_each(|reason| task.says(reason));
+        if task.serves.is_some() {
+            task.container_ended(0, 137);
+        }
         task.orders.send_replace(Order::Die);
     }
 
@@ -117,7 +137,8 @@ impl Ecs {
     }
 
     pub(crate) fn freeze(&self, arn: &str, frozen: bool) {
-        if let Some(process) = self.tasks.get(arn).and_then(|task| task.process.as_ref()) {
+        let containers = self.tasks.get(arn).map(|task| task.containers.as_slice()).unwrap_or_default();
+        for process in containers.iter().filter_map(|container| container.process.as_ref()) {
             process.signal_family(if frozen { Signal::STOP } else { Signal::CONT });
         }
     }
@@ -161,9 +182,8 @@ pub(crate) fn answer(
     if request.scope().is_some_and(|scope| scope.region != REGION) {
         // Another region has neither clusters nor task definitions.
         return Err(match operation {
-            "RunTask" | "DescribeTasks" | "StopTask" | "ListTasks" => {
-                Refusal::new(400, "ClusterNotFoundException", "Cluster not found.")
-            }
+            "RunTask" | "DescribeTasks" | "StopTask" | "ListTasks" | "CreateService" | "DescribeServices"
+            | "UpdateService" | "DeleteService" => Refusal::new(400, "ClusterNotFoundException", "Cluster not found."),
             _ => Refusal::not_doubled(format!("ecs:{operation} in another region")),
         });
     }
@@ -174,6 +194,10 @@ pub(crate) fn answer(
         "StopTask" => describe::stop_task(&mut state, &body, caller),
         "RegisterTaskDefinition" => definition::register(&mut state, &body, caller),
         "DescribeTaskDefinition" => definition::describe(&state, &body, caller),
+        "CreateService" => services::create(&mut state, &body, caller),
+        "DescribeServices" => services::describe(&state, &body, caller),
+        "UpdateService" => services::update(&mut state, &body, caller),
+        "DeleteService" => services::delete(&mut state, &body, caller),
         _ => Err(Refusal::not_doubled(format!("ecs:{operation}"))),
     }?;
     Ok(http::json(&answer))
@@ -185,7 +209,7 @@ pub(crate) fn serve_container(core: &Core, path: &str) -> Response {
 }
 
 /// Refuses a call whose object has a field that is neither used nor known to make no difference.
-fn only(object: &Value, what: &str, known: &[&str]) -> Result<(), Refusal> {
+pub(crate) fn only(object: &Value, what: &str, known: &[&str]) -> Result<(), Refusal> {
     let fields = object.as_object().into_iter().flatten();
     match fields.filter(|(_, value)| !value.is_null()).find(|(name, _)| !known.contains(&name.as_str())) {
         Some((name, _)) => Err(Refusal::not_doubled(format!("{what} with {name}"))),
@@ -198,4 +222,12 @@ fn may(caller: &Caller, action: &str, resource: &str, context: &crate::iam::Cont
     caller
         .may((action, resource, caller.account()), context, crate::iam::Guard::None)
         .map_err(|message| Refusal::new(400, "AccessDeniedException", message))
+}
+
+/// Whether the caller may tag what they make, if they do.
+fn may_tag(caller: &Caller, making: &str, resource: &str, tags: &Value) -> Result<(), Refusal> {
+    if tags.as_array().is_none_or(Vec::is_empty) {
+        return Ok(());
+    }
+    may(caller, "ecs:TagResource", resource, &caller.context([("ecs:CreateAction", making.to_owned())]))
 }

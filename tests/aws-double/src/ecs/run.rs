@@ -7,11 +7,10 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::definition::{Container, Definition, environment, texts};
-use super::task::{Order, Task, TaskStatus};
-use super::{TaskFailure, life, may, only};
+use super::task::{Order, Task, TaskContainer, TaskStatus};
+use super::{Ecs, TaskFailure, life, may, only};
 use crate::http::Refusal;
 use crate::people::Caller;
-use crate::process::Log;
 use crate::{Core, State};
 
 /// What RunTask may say; the second half makes no difference here.
@@ -71,7 +70,8 @@ pub(super) fn run_task(
     may(caller, "ecs:RunTask", &definition.arn, &context)?;
     let roles = roles(state, caller, &definition, &body["overrides"])?;
     check_place(body, &definition)?;
-    let container = overridden(&definition.container, &body["overrides"])?;
+    definition.check_runnable()?;
+    let containers = overridden(&definition.containers, &body["overrides"])?;
     let token = token(body)?;
 
     let used = token.as_ref().and_then(|token| state.ecs.tokens.get(&(cluster.clone(), token.clone())));
@@ -92,7 +92,7 @@ pub(super) fn run_task(
     }
     let mut tasks = Vec::new();
     for _ in 0..count {
-        let task = new_task(state, body, &cluster, &definition, container.clone(), roles.clone());
+        let task = new_task(state, body, &cluster, &definition, &containers, roles.clone());
         tasks.push(task.arn.clone());
         let orders = task.orders.subscribe();
         tokio::spawn(life::live(Arc::clone(core), task.arn.clone(), orders, failure.clone()));
@@ -148,22 +148,22 @@ fn check_place(body: &Value, definition: &Definition) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The container with what RunTask overrides.
-fn overridden(container: &Container, overrides: &Value) -> Result<Container, Refusal> {
-    let mut container = container.clone();
+/// The containers with what RunTask overrides.
+fn overridden(containers: &[Container], overrides: &Value) -> Result<Vec<Container>, Refusal> {
+    let mut containers = containers.to_vec();
     for one in overrides["containerOverrides"].as_array().into_iter().flatten() {
         only(one, "ecs:RunTask container overrides", &CONTAINER_OVERRIDES)?;
         let name = one["name"].as_str().unwrap_or_default();
-        if name != container.name {
+        let Some(container) = containers.iter_mut().find(|container| container.name == name) else {
             let message = format!("Override for container named {name} is not a container in the TaskDefinition.");
             return Err(invalid(message));
-        }
+        };
         if one["command"].is_array() {
             container.command = texts(&one["command"]);
         }
         container.environment.extend(environment(&one["environment"]));
     }
-    Ok(container)
+    Ok(containers)
 }
 
 fn token(body: &Value) -> Result<Option<String>, Refusal> {
@@ -180,49 +180,64 @@ fn new_task(
     body: &Value,
     cluster: &str,
     definition: &Definition,
-    container: Container,
+    containers: &[Container],
     role: Option<String>,
 ) -> Task {
-    state.ecs.started += 1;
-    let id = format!("{:032x}", 0xd0b1_e000_0000_0000_0000_u128 + state.ecs.started as u128);
     let text = |name: &str| body[name].as_str().map(str::to_owned);
-    let list = |value: &Value| if value.is_array() { value.clone() } else { json!([]) };
     let mut overrides = json!({ "inferenceAcceleratorOverrides": [] });
     for (name, value) in body["overrides"].as_object().into_iter().flatten() {
         overrides[name] = value.clone();
     }
     let given = body["overrides"]["containerOverrides"].as_array().filter(|given| !given.is_empty());
-    overrides["containerOverrides"] = given.map_or_else(|| json!([{ "name": container.name }]), |given| json!(given));
+    let named = || containers.iter().map(|container| json!({ "name": container.name })).collect();
+    overrides["containerOverrides"] = given.map_or_else(named, |given| json!(given));
     let size = |name: &str, own: &str| body["overrides"][name].as_str().unwrap_or(own).to_owned();
+    let task = state.ecs.new_task(cluster, definition);
     Task {
-        arn: format!("{}/{id}", cluster.replacen(":cluster/", ":task/", 1)),
-        cluster: cluster.to_owned(),
-        definition: definition.arn.clone(),
-        family: definition.family.clone(),
-        revision: definition.revision,
-        container,
+        containers: containers.iter().cloned().map(TaskContainer::new).collect(),
         role,
         cpu: size("cpu", &definition.cpu),
         memory: size("memory", &definition.memory),
         overrides,
         started_by: text("startedBy"),
         group: text("group").unwrap_or_else(|| format!("family:{}", definition.family)),
-        tags: list(&body["tags"]),
-        fargate: definition.fargate,
-        secret: format!("{:08x}-double-credentials", state.ecs.started),
-        last: TaskStatus::Provisioning,
-        desired: TaskStatus::Running,
-        created: SystemTime::now(),
-        started: None,
-        stopping: None,
-        stopped: None,
-        stop: None,
-        exit_code: None,
-        reason: None,
-        orders: watch::Sender::new(Order::Live),
-        process: None,
-        log: Log::default(),
-        version: 1,
-        session: None,
+        tags: if body["tags"].is_array() { body["tags"].clone() } else { json!([]) },
+        ..task
+    }
+}
+
+impl Ecs {
+    /// A task of a definition as it is; nothing has happened to it.
+    pub(super) fn new_task(&mut self, cluster: &str, definition: &Definition) -> Task {
+        self.started += 1;
+        let id = format!("{:032x}", 0xd0b1_e000_0000_0000_0000_u128 + self.started as u128);
+        Task {
+            arn: format!("{}/{id}", cluster.replacen(":cluster/", ":task/", 1)),
+            cluster: cluster.to_owned(),
+            definition: definition.arn.clone(),
+            family: definition.family.clone(),
+            revision: definition.revision,
+            containers: definition.containers.iter().cloned().map(TaskContainer::new).collect(),
+            serves: None,
+            role: definition.task_role.clone(),
+            cpu: definition.cpu.clone(),
+            memory: definition.memory.clone(),
+            overrides: json!({ "inferenceAcceleratorOverrides": [], "containerOverrides": [] }),
+            started_by: None,
+            group: String::new(),
+            tags: json!([]),
+            fargate: definition.fargate,
+            secret: format!("{:08x}-double-credentials", self.started),
+            last: TaskStatus::Provisioning,
+            desired: TaskStatus::Running,
+            created: SystemTime::now(),
+            started: None,
+            stopping: None,
+            stopped: None,
+            stop: None,
+            orders: watch::Sender::new(Order::Live),
+            version: 1,
+            session: None,
+        }
     }
 }

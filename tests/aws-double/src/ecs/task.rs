@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::definition::Container;
+use super::services::Serves;
 use crate::process::{Log, Process};
 
 /// Where a task is in its life.
@@ -56,6 +57,21 @@ pub(super) struct Stop {
     pub(super) reason: String,
 }
 
+/// One of a task's containers.
+#[derive(Debug)]
+pub(super) struct TaskContainer {
+    /// With what RunTask overrode.
+    pub(super) definition: Container,
+    /// Of its image, once that is pulled.
+    pub(super) digest: Option<String>,
+    pub(super) healthy: Option<bool>,
+    pub(super) exit_code: Option<i32>,
+    /// What it says about its end.
+    pub(super) reason: Option<String>,
+    pub(super) process: Option<Process>,
+    pub(super) log: Log,
+}
+
 /// A task.
 #[derive(Debug)]
 pub(super) struct Task {
@@ -64,8 +80,9 @@ pub(super) struct Task {
     pub(super) definition: String,
     pub(super) family: String,
     pub(super) revision: usize,
-    /// With what RunTask overrode.
-    pub(super) container: Container,
+    pub(super) containers: Vec<TaskContainer>,
+    /// What it is to a service, if it is of one: such a task has no processes.
+    pub(super) serves: Option<Serves>,
     pub(super) role: Option<String>,
     pub(super) cpu: String,
     pub(super) memory: String,
@@ -84,12 +101,7 @@ pub(super) struct Task {
     pub(super) stopping: Option<SystemTime>,
     pub(super) stopped: Option<SystemTime>,
     pub(super) stop: Option<Stop>,
-    pub(super) exit_code: Option<i32>,
-    /// What its container says about its end.
-    pub(super) reason: Option<String>,
     pub(super) orders: watch::Sender<Order>,
-    pub(super) process: Option<Process>,
-    pub(super) log: Log,
     pub(super) version: u64,
     /// Its current session, and when that ends.
     pub(super) session: Option<(crate::people::Keys, SystemTime, SystemTime)>,
@@ -104,22 +116,63 @@ pub struct TaskView {
     pub definition: String,
     /// Where it is in its life.
     pub status: TaskStatus,
-    /// The arguments of its program, after the program's own path.
+    /// The arguments of its first container's program, after the program's own path.
     pub arguments: Vec<String>,
     /// Such as `EssentialContainerExited`, once it stops.
     pub stop_code: Option<&'static str>,
     /// In ECS's words.
     pub stopped_reason: Option<String>,
-    /// Of its program; 128 and the signal's number if one ended it.
+    /// Of its first container's program; 128 and the signal's number if one ended it.
     pub exit_code: Option<i32>,
-    /// Of its container.
+    /// Of its first container.
     pub reason: Option<String>,
-    /// Everything that its program wrote so far.
+    /// Everything that its first container wrote so far.
     pub log: String,
 }
 
-fn seconds(at: SystemTime) -> f64 {
+pub(super) fn seconds(at: SystemTime) -> f64 {
     at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as f64 / 1000.0
+}
+
+impl TaskContainer {
+    pub(super) fn new(definition: Container) -> Self {
+        let (digest, healthy, exit_code, reason, process) = (None, None, None, None, None);
+        Self { definition, digest, healthy, exit_code, reason, process, log: Log::default() }
+    }
+
+    pub(super) fn arguments(&self) -> Vec<String> {
+        let all = self.definition.entry_point.iter().chain(&self.definition.command);
+        all.skip(1).cloned().collect()
+    }
+
+    fn described(&self, task: &Task, number: usize) -> Value {
+        let status = match task.last {
+            TaskStatus::Provisioning | TaskStatus::Pending | TaskStatus::Activating => "PENDING",
+            TaskStatus::Running | TaskStatus::Deactivating if self.exit_code.is_none() => "RUNNING",
+            TaskStatus::Running
+            | TaskStatus::Deactivating
+            | TaskStatus::Stopping
+            | TaskStatus::Deprovisioning
+            | TaskStatus::Stopped => "STOPPED",
+        };
+        let mut container = json!({
+            "containerArn": format!("{}/{}", task.arn.replacen(":task/", ":container/", 1), number + 1),
+            "taskArn": task.arn, "name": self.definition.name, "image": self.definition.image,
+            "lastStatus": status, "networkInterfaces": [], "healthStatus": health(self.healthy), "cpu": "0",
+        });
+        put(&mut container, "imageDigest", self.digest.clone());
+        put(&mut container, "exitCode", self.exit_code);
+        put(&mut container, "reason", self.reason.clone());
+        container
+    }
+}
+
+fn health(healthy: Option<bool>) -> &'static str {
+    match healthy {
+        Some(true) => "HEALTHY",
+        Some(false) => "UNHEALTHY",
+        None => "UNKNOWN",
+    }
 }
 
 impl Task {
@@ -155,46 +208,57 @@ impl Task {
         self.version += 1;
     }
 
-    pub(super) fn arguments(&self) -> Vec<String> {
-        let all = self.container.entry_point.iter().chain(&self.container.command);
-        all.skip(1).cloned().collect()
+    /// Whether it is on its way up or runs, and is to go on.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.desired == TaskStatus::Running
+    }
+
+    /// Notes the end of a container; whether that is the task's.
+    pub(super) fn container_ended(&mut self, number: usize, exit_code: i32) -> bool {
+        let Some(container) = self.containers.get_mut(number) else { return false };
+        container.exit_code = Some(exit_code);
+        container.process = None;
+        self.version += 1;
+        let essential = container.definition.essential;
+        if essential {
+            self.ends("EssentialContainerExited", "Essential container in task exited");
+        }
+        essential
+    }
+
+    /// Notes what its first container says about its end.
+    pub(super) fn says(&mut self, reason: &str) {
+        if let Some(container) = self.containers.first_mut() {
+            container.reason = Some(reason.to_owned());
+        }
     }
 
     pub(super) fn view(&self) -> TaskView {
+        let first = self.containers.first();
         TaskView {
             arn: self.arn.clone(),
             definition: self.definition.clone(),
             status: self.last,
-            arguments: self.arguments(),
+            arguments: first.map(TaskContainer::arguments).unwrap_or_default(),
             stop_code: self.stop.as_ref().map(|stop| stop.code),
             stopped_reason: self.stop.as_ref().map(|stop| stop.reason.clone()),
-            exit_code: self.exit_code,
-            reason: self.reason.clone(),
-            log: self.log.text(),
+            exit_code: first.and_then(|first| first.exit_code),
+            reason: first.and_then(|first| first.reason.clone()),
+            log: first.map(|first| first.log.text()).unwrap_or_default(),
         }
     }
 
     /// As `DescribeTasks` tells it.
     pub(super) fn described(&self) -> Value {
-        let container_status = match self.last {
-            TaskStatus::Provisioning | TaskStatus::Pending | TaskStatus::Activating => "PENDING",
-            TaskStatus::Running => "RUNNING",
-            TaskStatus::Deactivating | TaskStatus::Stopping | TaskStatus::Deprovisioning | TaskStatus::Stopped => {
-                "STOPPED"
-            }
-        };
-        let mut container = json!({
-            "containerArn": self.arn.replacen(":task/", ":container/", 1) + "/1",
-            "taskArn": self.arn, "name": self.container.name, "image": self.container.image,
-            "lastStatus": container_status, "networkInterfaces": [], "healthStatus": "UNKNOWN", "cpu": "0",
-        });
-        put(&mut container, "exitCode", self.exit_code);
-        put(&mut container, "reason", self.reason.clone());
+        let containers: Vec<_> =
+            self.containers.iter().enumerate().map(|(number, container)| container.described(self, number)).collect();
+        let checked: Vec<bool> = self.containers.iter().filter_map(|container| container.healthy).collect();
+        let healthy = (!checked.is_empty()).then(|| checked.iter().all(|healthy| *healthy));
         let mut task = json!({
             "attachments": [], "attributes": [], "availabilityZone": "eu-central-1a", "clusterArn": self.cluster,
-            "containers": [container], "cpu": self.cpu, "memory": self.memory, "createdAt": seconds(self.created),
+            "containers": containers, "cpu": self.cpu, "memory": self.memory, "createdAt": seconds(self.created),
             "desiredStatus": self.desired.name(), "lastStatus": self.last.name(), "enableExecuteCommand": false,
-            "group": self.group, "healthStatus": "UNKNOWN", "launchType": if self.fargate { "FARGATE" } else { "EC2" },
+            "group": self.group, "healthStatus": health(healthy), "launchType": if self.fargate { "FARGATE" } else { "EC2" },
             "overrides": self.overrides, "platformVersion": "1.4.0", "platformFamily": "Linux", "tags": self.tags,
             "taskArn": self.arn, "taskDefinitionArn": self.definition, "version": self.version,
             "ephemeralStorage": { "sizeInGiB": 20 },
@@ -217,7 +281,7 @@ impl Task {
     }
 }
 
-fn put(object: &mut Value, name: &str, value: Option<impl Into<Value>>) {
+pub(super) fn put(object: &mut Value, name: &str, value: Option<impl Into<Value>>) {
     if let Some(value) = value {
         object[name] = value.into();
     }

@@ -6,7 +6,7 @@ use super::Context;
 use super::wildcard::{arn_fits, expand, fits};
 
 /// The keys that the double says something about, in lower case. One that ends in `/` goes on with a tag's name.
-const KEYS: [&str; 36] = [
+const KEYS: [&str; 37] = [
     "aws:principalaccount",
     "aws:principalarn",
     "aws:principalisawsservice",
@@ -22,6 +22,7 @@ const KEYS: [&str; 36] = [
     "aws:userid",
     "aws:username",
     "ecs:cluster",
+    "ecs:createaction",
     "ecs:enable-execute-command",
     "ecs:task-definition",
     "iam:passedtoservice",

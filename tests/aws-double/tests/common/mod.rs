@@ -3,6 +3,7 @@
 #![allow(unreachable_pub, reason = "it is a module of several programs")]
 
 pub mod ecs;
+pub mod services;
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;

@@ -1,6 +1,6 @@
 //! A cluster in production with a service, and boto3 to look at it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aws_double::{Double, PRODUCTION, Role, ServiceView};
 use serde_json::{Value, json};
@@ -98,6 +98,18 @@ impl World {
         }
         let described = self.ecs("describe_tasks", json!({ "tasks": listed["taskArns"] }));
         described["tasks"].as_array().unwrap_or_else(|| panic!("{described}")).clone()
+    }
+
+    /// Waits until some of its tasks with this desired status are as they should be.
+    pub fn wait_for_tasks(&mut self, desired: &str, wanted: impl Fn(&Value) -> bool) -> Vec<Value> {
+        let begun = Instant::now();
+        loop {
+            let tasks: Vec<_> = self.tasks(desired).into_iter().filter(&wanted).collect();
+            if !tasks.is_empty() {
+                return tasks;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(60), "no task is ever like that");
+        }
     }
 
     /// Waits until the service is as it should be.

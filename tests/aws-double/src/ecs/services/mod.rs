@@ -14,6 +14,9 @@ mod describe;
 mod rollout;
 mod task;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::time::{Duration, SystemTime};
 

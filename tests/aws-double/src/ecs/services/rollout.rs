@@ -36,7 +36,7 @@ impl Service {
     }
 
     /// After how many failures the circuit breaker opens: half of the tasks, but 3 to 200, unless it says otherwise.
-    fn threshold(&self) -> usize {
+    pub(super) fn threshold(&self) -> usize {
         let said = &self.deployment_configuration["deploymentCircuitBreaker"]["thresholdConfiguration"];
         let value = said["value"].as_u64().and_then(|value| usize::try_from(value).ok()).unwrap_or(50);
         let share = (self.desired * value).div_ceil(100);

@@ -146,7 +146,10 @@ impl Task {
         };
         match fate {
             Fate::Crash(exit_code) if due => {
-                self.container_ended(number, exit_code);
+                self.serves.as_mut()?.script.fate = Fate::Healthy;
+                if !self.container_ended(number, exit_code) {
+                    return None;
+                }
                 self.go_to(TaskStatus::Deactivating);
                 Some(Happening::Failed)
             }

@@ -111,6 +111,9 @@ fn place(journal: &Journal) -> String {
         Some((step, StepState::Open)) => format!("in step {step}{}", name_of(journal, *step)),
         Some((step, StepState::Done)) => format!("after step {step}{}", name_of(journal, *step)),
         Some((step, StepState::Failed(_))) => format!("after step {step}{} failed", name_of(journal, *step)),
+        Some((step, StepState::RolledBack(_))) => {
+            format!("after step {step}{} was rolled back", name_of(journal, *step))
+        }
         None => format!("while {}", job.phase()),
     }
 }
@@ -134,7 +137,7 @@ fn as_recorded(job: &Job, recorded: Outcome) -> (JobOutcome, Vec<Reason>) {
 
 fn failure(state: &StepState) -> Option<Reason> {
     match state {
-        StepState::Failed(reason) => Some(reason.clone()),
+        StepState::Failed(reason) | StepState::RolledBack(reason) => Some(reason.clone()),
         StepState::Open | StepState::Done => None,
     }
 }

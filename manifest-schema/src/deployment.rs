@@ -76,6 +76,8 @@ pub enum StepOutcome {
     Done,
     /// Failed, perhaps after having done part of it.
     Failed,
+    /// Failed, and what was live before is live again.
+    RolledBack,
     /// Begun, and nobody knows how far it came.
     Unknown,
     /// Not begun.
@@ -127,7 +129,7 @@ impl DeploymentRecord {
             let outcome = outcome_of(index);
             let live = match outcome {
                 StepOutcome::Done => vec![new],
-                StepOutcome::NotBegun => old(name),
+                StepOutcome::NotBegun | StepOutcome::RolledBack => old(name),
                 StepOutcome::Failed | StepOutcome::Unknown => {
                     let mut both = old(name);
                     if !both.contains(&new) {
@@ -251,17 +253,18 @@ mod tests {
     /// Threat model, row 1: what may be live counts as live, whichever way the deploy was going.
     #[test]
     fn what_may_be_live_counts_as_live() {
-        let names = ["a", "b", "c"].map(str::to_owned);
-        let outcomes = [StepOutcome::Done, StepOutcome::Unknown, StepOutcome::NotBegun];
+        let names = ["a", "b", "c", "d"].map(str::to_owned);
+        let outcomes = [StepOutcome::Done, StepOutcome::Unknown, StepOutcome::NotBegun, StepOutcome::RolledBack];
         let step =
             |name: &str, number| StepRecord { name: name.into(), outcome: StepOutcome::Done, live: vec![live(number)] };
-        let before = record(vec![step("a", 8), step("b", 8), step("c", 8), step("gone", 9)]);
+        let before =
+            record(["a", "b", "c", "d"].map(|name| step(name, 8)).into_iter().chain([step("gone", 9)]).collect());
         let steps = DeploymentRecord::steps(&names, |index| outcomes[index], live(7), Some(&before));
         let lives: Vec<_> = steps
             .iter()
             .map(|s| (s.name.as_str(), s.live.iter().map(|l| l.build.number).collect::<Vec<_>>()))
             .collect();
-        assert_eq!(lives, [("a", vec![7]), ("b", vec![8, 7]), ("c", vec![8]), ("gone", vec![9])]);
+        assert_eq!(lives, [("a", vec![7]), ("b", vec![8, 7]), ("c", vec![8]), ("d", vec![8]), ("gone", vec![9])]);
         assert_eq!(record(steps).highest_live(), Some(live(9).build));
         assert_eq!(DeploymentRecord::base(Some(&before)), PlanBase { sequence: 3, manifest: Some(live(6).manifest) });
         assert_eq!(DeploymentRecord::base(None), PlanBase { sequence: 0, manifest: None });

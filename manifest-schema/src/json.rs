@@ -185,6 +185,26 @@ where
     deserializer.deserialize_map(Unique(PhantomData))
 }
 
+/// The same for a map of maps: a repeated key is an error in each of them.
+pub(crate) fn unique_maps<'de, D, K, L, V>(deserializer: D) -> Result<BTreeMap<K, BTreeMap<L, V>>, D::Error>
+where
+    D: Deserializer<'de>,
+    K: Deserialize<'de> + Ord + fmt::Debug,
+    L: Deserialize<'de> + Ord + fmt::Debug,
+    V: Deserialize<'de>,
+{
+    struct Inner<L, V>(BTreeMap<L, V>);
+
+    impl<'de, L: Deserialize<'de> + Ord + fmt::Debug, V: Deserialize<'de>> Deserialize<'de> for Inner<L, V> {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            unique_map(deserializer).map(Self)
+        }
+    }
+
+    let maps: BTreeMap<K, Inner<L, V>> = unique_map(deserializer)?;
+    Ok(maps.into_iter().map(|(key, Inner(map))| (key, map)).collect())
+}
+
 /// For `#[serde(deserialize_with)]` on a variant without fields of an internally tagged enum: there, serde ignores
 /// unknown fields in spite of `deny_unknown_fields`.
 pub(crate) fn nothing_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {

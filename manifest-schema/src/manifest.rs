@@ -2,6 +2,7 @@
 
 mod artifact;
 mod provider;
+mod service;
 mod tree;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,11 +14,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::json::{Document, schema_tag, unique_map};
-use crate::names::{ArtifactName, ParameterName, ProjectName, ServiceName, string_schema};
+use crate::names::{ArtifactName, ParameterName, ProjectName, string_schema};
 use crate::time::Timestamp;
 
 pub use artifact::{Artifact, ArtifactKind, BlobEntry, BlobRef, Content, VendoredModule};
 pub use provider::{Platform, Provider, ProviderAddress, ProviderVersion};
+pub use service::{SecretReference, ServiceStep, environment_path, secret_path};
 pub use tree::{FileEntry, FileMode, LinkEntry, TreeProblem, check_tree, tree_digest};
 
 schema_tag!(BuildManifestSchema, "airlock/build-manifest/v1");
@@ -177,20 +179,14 @@ pub enum Step {
         variables: BTreeMap<String, Variable>,
     },
     /// Make an ECS service run images of this build.
-    Service {
-        /// The service.
-        service: ServiceName,
-        /// Container name in the task definition → image artifact.
-        #[serde(deserialize_with = "unique_map")]
-        containers: BTreeMap<ServiceName, ArtifactName>,
-    },
+    Service(ServiceStep),
 }
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Terraform { artifact, .. } => write!(f, "terraform {artifact}"),
-            Self::Service { service, .. } => write!(f, "service {service}"),
+            Self::Service(step) => write!(f, "service {}", step.service),
         }
     }
 }
@@ -285,7 +281,15 @@ impl BuildManifest {
     pub fn terraform(&self) -> Option<(&Artifact, &BTreeMap<String, Variable>)> {
         self.deploy.iter().find_map(|step| match step {
             Step::Terraform { artifact, variables } => Some((self.artifact(artifact)?, variables)),
-            Step::Service { .. } => None,
+            Step::Service(_) => None,
+        })
+    }
+
+    /// The service steps, in their order.
+    pub fn services(&self) -> impl Iterator<Item = &ServiceStep> {
+        self.deploy.iter().filter_map(|step| match step {
+            Step::Service(service) => Some(service),
+            Step::Terraform { .. } => None,
         })
     }
 
@@ -333,14 +337,13 @@ impl BuildManifest {
                         }
                     }
                 }
-                Step::Service { service, containers } => {
-                    if !services.insert(service) {
+                Step::Service(service) => {
+                    // In whatever cluster: a deployment record knows steps by their names.
+                    if !services.insert(&service.service) {
                         return Err(format!("{step}: the service is deployed twice"));
                     }
-                    if containers.is_empty() {
-                        return Err(format!("{step}: no container is named"));
-                    }
-                    for image in containers.values() {
+                    service.check().map_err(|problem| format!("{step}: {problem}"))?;
+                    for image in service.containers.values() {
                         self.expect_kind(step, image, ArtifactKind::Image)?;
                     }
                 }

@@ -1,6 +1,6 @@
 //! Names that people and CI choose, checked once where they enter.
 //!
-//! Every name but a parameter's is safe as one component of a storage key and of a file path: it starts and ends with a letter or a
+//! Every name but a parameter's, a cluster's and a variable's is safe as one component of a storage key and of a file path: it starts and ends with a letter or a
 //! digit, so it is never empty, `.` or `..`, and holds no separator.
 
 use std::fmt;
@@ -50,6 +50,21 @@ fn is_parameter(value: &str) -> bool {
     value.len() <= 256
         && value.split('/').count() <= 8
         && value.split('/').all(|part| !matches!(part, "" | "." | "..") && part.bytes().all(allowed))
+}
+
+const CLUSTER_RULE: &str = "use 1 to 255 of A-Z a-z 0-9 _ -; not its ARN";
+
+/// ECS API reference, `CreateCluster`, "clusterName".
+fn is_cluster(value: &str) -> bool {
+    (1..=255).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
+}
+
+const VARIABLE_RULE: &str = "use 1 to 255 of A-Z a-z 0-9 _ . -, starting with a letter or _";
+
+fn is_variable(value: &str) -> bool {
+    let first = value.bytes().next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_');
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
+    first && value.len() <= 255 && value.bytes().all(allowed)
 }
 
 /// Implements `JsonSchema` for a type that is a string with a pattern.
@@ -147,6 +162,14 @@ name_type!(
 name_type!(
     /// An ECS service, or a container in its task definition.
     ServiceName, "service name", is_mixed, MIXED_RULE, r"^(?!.*\.\.)[A-Za-z0-9]([A-Za-z0-9._@-]{0,61}[A-Za-z0-9])?$"
+);
+name_type!(
+    /// An ECS cluster.
+    ClusterName, "cluster's name", is_cluster, CLUSTER_RULE, r"^[A-Za-z0-9_-]{1,255}$"
+);
+name_type!(
+    /// An environment variable of a container.
+    VariableName, "variable's name", is_variable, VARIABLE_RULE, r"^[A-Za-z_][A-Za-z0-9_.-]{0,254}$"
 );
 name_type!(
     /// A change: a Jira issue key, or a local record's id.
@@ -341,6 +364,19 @@ mod tests {
             &"x".repeat(257),
         ] {
             assert!(ParameterName::new(bad).is_err(), "{bad:?} was taken");
+        }
+    }
+
+    #[test]
+    fn clusters_and_variables_are_named_as_ecs_takes_them() {
+        for (good, bad) in [("main_2-A", ""), ("-", "a.b"), (&*"x".repeat(255), &*"x".repeat(256)), ("a", "arn:aws:x")]
+        {
+            assert!(ClusterName::new(good).is_ok(), "{good}");
+            assert!(ClusterName::new(bad).is_err(), "{bad}");
+        }
+        for (good, bad) in [("LOG_LEVEL", "A=B"), ("_x", "1X"), ("spring.url-2", "a b"), (&*"x".repeat(255), "é")] {
+            assert!(VariableName::new(good).is_ok(), "{good}");
+            assert!(VariableName::new(bad).is_err(), "{bad}");
         }
     }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::json::{Document, schema_tag, unique_map};
 use crate::manifest::BuildNumber;
-use crate::names::{EnvironmentName, ProjectName, ServiceName};
+use crate::names::{ClusterName, EnvironmentName, ProjectName, ServiceName};
 
 schema_tag!(PlanSummarySchema, "airlock/plan-summary/v1");
 
@@ -121,8 +121,8 @@ pub struct ResourceChange {
     pub values: BTreeMap<String, ValueChange>,
 }
 
-/// A shown attribute before and after, as compact JSON; absent where there is none, `(known after apply)` where
-/// Terraform can't know it yet.
+/// A shown attribute or setting before and after, as compact JSON; absent where there is none, or where it may not be
+/// shown, `(known after apply)` where Terraform can't know it yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct ValueChange {
@@ -191,18 +191,26 @@ impl fmt::Display for ResourceAction {
 pub struct ServiceChange {
     /// The service.
     pub service: ServiceName,
+    /// The cluster it is in; absent where a directory stands in for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<ClusterName>,
     /// ARN of the task definition that it runs now; absent when the service doesn't exist yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task_definition: Option<String>,
     /// Container name → its image now and after.
     #[serde(deserialize_with = "unique_map")]
     pub containers: BTreeMap<ServiceName, ImageChange>,
+    /// What else would change, by path: `cpu`, `memory`, `desiredCount`, `containers.app.environment.LOG_LEVEL`,
+    /// `containers.app.secrets.DB`. Of environment variables never what is there now, which may be a secret; of secrets
+    /// where they are, never what they are.
+    #[serde(default, deserialize_with = "unique_map", skip_serializing_if = "BTreeMap::is_empty")]
+    pub settings: BTreeMap<String, ValueChange>,
 }
 
 impl ServiceChange {
-    /// Whether any container would run another image.
+    /// Whether any container would run another image, or anything else would be another.
     pub fn changes(&self) -> bool {
-        self.containers.values().any(|image| image.before != Some(image.after))
+        !self.settings.is_empty() || self.containers.values().any(ImageChange::changes)
     }
 }
 
@@ -210,11 +218,21 @@ impl ServiceChange {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct ImageChange {
-    /// What runs now, if anything does.
+    /// What runs now, if anything does and its digest is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Digest>,
+    /// Where what runs now is from, without tag and digest, if that isn't a repository of this build.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub elsewhere: Option<String>,
     /// What would run.
     pub after: Digest,
+}
+
+impl ImageChange {
+    /// Whether another image would run, or the same from another place.
+    pub fn changes(&self) -> bool {
+        self.before != Some(self.after) || self.elsewhere.is_some()
+    }
 }
 
 /// A reason for a person to look.

@@ -204,8 +204,17 @@ codes! {
         "Terraform ended with an error."
         => "Read its messages in the job's events; after an apply, plan again to see what is left to do.",
     ServiceFailed = "service.failed":
-        "A service could not be made to run the build."
-        => "Read the job's events for the reason.",
+        "A service could not be made to run the build, or its new tasks failed."
+        => "Read the job's events: they say what became of its tasks, and what the service runs now.",
+    ServiceUnsupported = "service.unsupported":
+        "A service can't be deployed in the way that the build asks for."
+        => "Read what the message says about the service: change the service, the step in `airlock.toml`, or the worker's configuration.",
+    ServiceReplaced = "service.replaced":
+        "Somebody else deployed to a service while the job did, and the job left it at that."
+        => "CloudTrail says who called UpdateService; once they are done, plan again.",
+    ServiceOwnedTwice = "service.owned-twice":
+        "Terraform would change which task definition a service runs, and so does a service step."
+        => "Let Terraform leave it alone: `lifecycle { ignore_changes = [task_definition] }` in the resource of the service.",
     WorkerFailed = "worker.failed":
         "The worker could not go on: a store, a key or a disk failed it."
         => "Read the message, repair what it names, and launch again.",

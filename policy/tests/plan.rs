@@ -185,14 +185,23 @@ fn aws_resources_are_summarised_by_path() {
 #[test]
 fn each_risk_is_found_once_and_the_worst_comes_first() {
     let summary = summarise(AWS, &[]).unwrap();
-    let images =
-        [("web".parse().unwrap(), ImageChange { before: None, after: manifest_schema::digest::Digest::of(b"x") })];
-    let service = |task_definition: Option<&str>| ServiceChange {
-        service: "hello".parse().unwrap(),
-        task_definition: task_definition.map(str::to_owned),
-        containers: images.iter().cloned().collect(),
+    let service = |name: &str, task_definition: Option<&str>, elsewhere: Option<&str>| {
+        let elsewhere = elsewhere.map(str::to_owned);
+        let image = ImageChange { before: None, elsewhere, after: manifest_schema::digest::Digest::of(b"x") };
+        ServiceChange {
+            service: name.parse().unwrap(),
+            cluster: Some("main".parse().unwrap()),
+            task_definition: task_definition.map(str::to_owned),
+            containers: [("web".parse().unwrap(), image)].into(),
+            settings: Default::default(),
+        }
     };
-    let found = findings(Some(&summary), &[service(None), service(Some("arn:aws:ecs:…"))]);
+    let services = [
+        service("new", None, None),
+        service("hello", Some("arn:aws:ecs:…"), None),
+        service("taken", Some("arn:aws:ecs:…"), Some("registry.example/other/web")),
+    ];
+    let found = findings(Some(&summary), &services);
     let rules: Vec<_> = found.iter().map(|f| (f.rule.as_str(), f.address.as_str())).collect();
     assert_eq!(
         rules,
@@ -202,13 +211,18 @@ fn each_risk_is_found_once_and_the_worst_comes_first() {
             ("policy.changed", "aws_s3_bucket_policy.logs"),
             ("resource.deleted", "aws_db_instance.main (deposed object ab12cd34)"),
             ("security-group.changed", "aws_security_group.web"),
+            ("service.other-images", "taken"),
             ("data.deferred", "data.aws_secretsmanager_secret_version.db"),
             ("drift.found", "aws_ecs_service.web"),
-            ("service.created", "hello"),
+            ("service.created", "new"),
         ]
     );
     assert_eq!(
-        found[6].message,
+        found[5].message,
+        "taken runs registry.example/other/web in its container web, which is from no repository of this build."
+    );
+    assert_eq!(
+        found[7].message,
         "aws_ecs_service.web was changed outside of Terraform since the last apply (desired_count)."
     );
     assert!(!RULES.is_empty());

@@ -3,6 +3,7 @@
 //!
 //! Paths in a file are relative to the directory that holds it, so that a local set-up can be moved as a whole.
 
+mod cluster;
 mod ecs;
 mod registry;
 mod terraform;
@@ -19,6 +20,7 @@ use store::{Access, BucketRules, Location, LocationError, Store, StoreError};
 use crate::Sides;
 use crate::place::StatedPlace;
 
+pub use cluster::{ClusterConfig, EcsServices};
 pub use ecs::{EcsConfig, TaskDefinition};
 pub use registry::{RegistryConfig, RegistryLogin, RepositoryTemplate};
 pub use terraform::{RoleArn, StateBucket};
@@ -98,8 +100,8 @@ pub struct WorkerConfig {
     /// What the owner of the states' bucket asks for.
     #[serde(default, skip_serializing_if = "is_default")]
     pub state_bucket: StateBucket,
-    /// The directory that stands in for the cluster: what would run in each service.
-    pub cluster: PathBuf,
+    /// Where services run: the directory that stands in for a cluster, or Amazon ECS.
+    pub cluster: ClusterConfig,
     /// The registry that images are pushed into; without one they stay in the artifacts store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registry: Option<RegistryConfig>,
@@ -294,10 +296,14 @@ impl WorkerConfig {
         if let Location::Directory(state) = &mut config.state {
             *state = inside(&base, state);
         }
-        let own = [&mut config.work, &mut config.cluster];
+        let cluster = match &mut config.cluster {
+            ClusterConfig::Local(path) => Some(path),
+            ClusterConfig::Ecs(_) => None,
+        };
         let login = config.registry.as_mut().and_then(|registry| registry.login.as_mut());
-        let others = config.provider_mirror.as_mut().into_iter().chain(config.terraform.as_mut());
-        for path in own.into_iter().chain(others).chain(login.map(|login| &mut login.password_file)) {
+        let login = login.map(|login| &mut login.password_file);
+        let others = [cluster, config.provider_mirror.as_mut(), config.terraform.as_mut(), login];
+        for path in others.into_iter().flatten().chain([&mut config.work]) {
             *path = inside(&base, path);
         }
         Ok(config)

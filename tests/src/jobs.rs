@@ -113,6 +113,7 @@ fn word(happening: &Happening) -> Option<String> {
         Happening::Intent { step, .. } => format!("intent {step}"),
         Happening::Done { step } => format!("done {step}"),
         Happening::StepFailed { step, .. } => format!("failed {step}"),
+        Happening::StepRolledBack { step, .. } => format!("rolled back {step}"),
         Happening::Recorded { outcome, .. } => format!("recorded {outcome:?}").to_lowercase(),
         Happening::Ended { outcome, .. } => format!("ended {outcome}"),
         other => serde_json::to_value(other).unwrap()["type"].as_str().unwrap().to_owned(),

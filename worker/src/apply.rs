@@ -13,7 +13,7 @@ use records::lease::{self, Taking};
 use records::plans::{self, ClaimState};
 use store::Creation;
 
-use crate::cluster::LocalCluster;
+use crate::cluster::Cluster;
 use crate::fetch::{self, Images};
 use crate::plan::summary;
 use crate::record;
@@ -25,7 +25,7 @@ use crate::work::WorkDir;
 /// Everything that the steps need, checked.
 struct Prepared<'a> {
     terraform: Option<(Terraform<'a>, SavedPlan)>,
-    cluster: LocalCluster,
+    cluster: Cluster<'a>,
 }
 
 /// What the steps came to.
@@ -97,8 +97,8 @@ async fn check<'a>(
         return Err(Stop::refused(Code::PlanStale, message));
     }
     still_starts_from_what_runs(session, plan).await?;
-    let cluster = LocalCluster::open(&session.config().cluster, &session.request().environment);
-    let services = services_unchanged(&cluster, admission, plan)?;
+    let cluster = Cluster::open(session).await;
+    let services = services_unchanged(&cluster, admission, plan).await?;
     let mut prepared = Prepared { terraform: None, cluster };
     let mut changes = None;
     if let Some(root) = bundle {
@@ -120,12 +120,12 @@ async fn check<'a>(
 }
 
 /// The services' changes, which are still the planned ones.
-fn services_unchanged(
-    cluster: &LocalCluster,
+async fn services_unchanged(
+    cluster: &Cluster<'_>,
     admission: &Admission,
     plan: &AdmittedPlan,
 ) -> Result<Vec<ServiceChange>, Stop> {
-    let services = cluster.changes(admission.manifest().manifest())?;
+    let services = cluster.changes(admission.manifest().manifest()).await?;
     if services == plan.summary().services {
         Ok(services)
     } else {
@@ -194,7 +194,7 @@ async fn claim(session: &Session, prepared: &Prepared<'_>) -> Result<Admission, 
     let admission = session.decide().await?;
     let plan = planned(&admission)?;
     still_starts_from_what_runs(session, plan).await?;
-    services_unchanged(&prepared.cluster, &admission, plan)?;
+    services_unchanged(&prepared.cluster, &admission, plan).await?;
     let statement = plan.statement().statement();
     let production = &session.sides().production;
     loop {
@@ -233,9 +233,17 @@ async fn steps(session: &Session, admission: &Admission, prepared: &Prepared<'_>
             }
             Err(Stop::Lost(why)) => return Err(Stop::Lost(why)),
             Err(stop) => {
-                outcomes[index] = StepOutcome::Failed;
                 let reason = reason_of(&stop);
-                session.say(Happening::StepFailed { step: number, reason }).await?;
+                let (outcome, happening) = match stop {
+                    Stop::RolledBack(_) => {
+                        (StepOutcome::RolledBack, Happening::StepRolledBack { step: number, reason })
+                    }
+                    Stop::Refused(_) | Stop::Failed(_) | Stop::Cancelled(_) | Stop::Lost(_) => {
+                        (StepOutcome::Failed, Happening::StepFailed { step: number, reason })
+                    }
+                };
+                outcomes[index] = outcome;
+                session.say(happening).await?;
                 return ended(outcomes, stop, started_at);
             }
         }
@@ -248,6 +256,7 @@ fn ended(steps: Vec<StepOutcome>, stop: Stop, started_at: Timestamp) -> Result<D
     let (outcome, stop) = match stop {
         Stop::Lost(_) => return Err(stop),
         Stop::Cancelled(_) => (Outcome::Cancelled, stop),
+        Stop::RolledBack(_) => (Outcome::RolledBack, stop),
         Stop::Refused(_) | Stop::Failed(_) => (Outcome::Failed, Stop::Failed(reason_of(&stop))),
     };
     Ok(Done { outcome, steps, stop: Some(stop), started_at })
@@ -259,7 +268,7 @@ fn reason_of(stop: &Stop) -> Reason {
             let code = reasons.first().map_or(Code::WorkerFailed.into(), |reason| reason.code.clone());
             Reason { code, message: stop.to_string() }
         }
-        Stop::Failed(reason) | Stop::Cancelled(reason) => reason.clone(),
+        Stop::Failed(reason) | Stop::RolledBack(reason) | Stop::Cancelled(reason) => reason.clone(),
         Stop::Lost(why) => Reason::new(Code::WorkerDied, why),
     }
 }
@@ -274,10 +283,11 @@ async fn one_step(session: &Session, admission: &Admission, prepared: &Prepared<
             }
             None => Err(Stop::failed("the Terraform step has no checked plan")),
         },
-        Step::Service { service, .. } => {
-            let manifest = admission.manifest().manifest();
-            let revision = prepared.cluster.deploy(manifest, step, service, session.job())?;
-            session.tell(format!("service {service}: {revision} would run (no cluster in local mode)")).await
+        Step::Service(service) => {
+            let services = &planned(admission)?.summary().services;
+            let approved = services.iter().find(|change| change.service == service.service);
+            let approved = approved.ok_or_else(|| Stop::failed(format!("the approved plan has no {step}")))?;
+            prepared.cluster.deploy(session, admission.manifest().manifest(), service, approved).await
         }
     }
 }

@@ -1,117 +1,56 @@
-//! The directory that stands in for the cluster: per service, the image digests that would run.
+//! Where services run: Amazon ECS, or a directory that stands in for it.
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+mod local;
 
-use manifest_schema::Digest;
-use manifest_schema::job::JobId;
-use manifest_schema::manifest::{BuildManifest, BuildNumber, Step};
-use manifest_schema::names::{EnvironmentName, ServiceName};
-use manifest_schema::plan::{ImageChange, ServiceChange};
-use serde::{Deserialize, Serialize};
+use manifest_schema::manifest::{BuildManifest, ServiceStep};
+use manifest_schema::plan::ServiceChange;
+use records::config::ClusterConfig;
 
+use crate::ecs::Ecs;
+use crate::session::Session;
 use crate::stop::Stop;
-use crate::work::private_directory;
+use local::LocalCluster;
 
 /// The services of one environment.
-pub(crate) struct LocalCluster {
-    directory: PathBuf,
+pub(crate) enum Cluster<'a> {
+    /// A directory.
+    Local(LocalCluster),
+    /// Amazon ECS.
+    Ecs(Ecs<'a>),
 }
 
-/// What a service runs: the stand-in for a task definition revision.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct Revision {
-    service: ServiceName,
-    revision: u64,
-    containers: BTreeMap<ServiceName, Digest>,
-    build: BuildNumber,
-    job: JobId,
-}
-
-impl Revision {
-    /// What stands in for the task definition's ARN.
-    fn name(&self) -> String {
-        format!("local:{}:{}", self.service, self.revision)
-    }
-}
-
-impl LocalCluster {
-    pub(crate) fn open(cluster: &Path, environment: &EnvironmentName) -> Self {
-        Self { directory: cluster.join(environment.as_str()) }
+impl<'a> Cluster<'a> {
+    /// Asks nobody yet.
+    pub(crate) async fn open(session: &'a Session) -> Self {
+        match &session.config().cluster {
+            ClusterConfig::Local(path) => Self::Local(LocalCluster::open(path, &session.request().environment)),
+            ClusterConfig::Ecs(config) => Self::Ecs(Ecs::open(session, config).await),
+        }
     }
 
     /// What deploying this build would change in each service, in the order of its steps.
-    pub(crate) fn changes(&self, manifest: &BuildManifest) -> Result<Vec<ServiceChange>, Stop> {
-        let mut changes = Vec::new();
-        for step in &manifest.deploy {
-            let Step::Service { service, .. } = step else { continue };
-            let now = self.read(service)?;
-            let before = |container: &ServiceName| now.as_ref().and_then(|r| r.containers.get(container)).copied();
-            let images = images(manifest, step).into_iter();
-            changes.push(ServiceChange {
-                service: service.clone(),
-                task_definition: now.as_ref().map(Revision::name),
-                containers: images
-                    .map(|(name, after)| (name.clone(), ImageChange { before: before(&name), after }))
-                    .collect(),
-            });
+    pub(crate) async fn changes(&self, manifest: &BuildManifest) -> Result<Vec<ServiceChange>, Stop> {
+        match self {
+            Self::Local(cluster) => cluster.changes(manifest),
+            Self::Ecs(ecs) => ecs.changes(manifest).await,
         }
-        Ok(changes)
     }
 
-    /// Makes a service run this build's images. Doing it twice changes nothing the second time.
-    pub(crate) fn deploy(
+    /// Makes a service run this build. `approved` is what people agreed to.
+    pub(crate) async fn deploy(
         &self,
+        session: &Session,
         manifest: &BuildManifest,
-        step: &Step,
-        service: &ServiceName,
-        job: JobId,
-    ) -> Result<String, Stop> {
-        let containers = images(manifest, step);
-        let now = self.read(service)?;
-        if let Some(now) = now.as_ref().filter(|now| now.job == job && now.containers == containers) {
-            return Ok(now.name());
-        }
-        let revision = now.map_or(0, |now| now.revision) + 1;
-        let next = Revision { service: service.clone(), revision, containers, build: manifest.build.number(), job };
-        self.write(&next).map_err(|error| Stop::failed(format!("can't record service {service}: {error}")))?;
-        Ok(next.name())
-    }
-
-    fn path(&self, service: &ServiceName) -> PathBuf {
-        self.directory.join(format!("{service}.json"))
-    }
-
-    fn read(&self, service: &ServiceName) -> Result<Option<Revision>, Stop> {
-        let path = self.path(service);
-        let refuse = |error: &dyn std::fmt::Display| Stop::failed(format!("{}: {error}", path.display()));
-        match fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| refuse(&error)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(refuse(&error)),
-        }
-    }
-
-    fn write(&self, revision: &Revision) -> io::Result<()> {
-        private_directory(&self.directory)?;
-        let mut file = tempfile::NamedTempFile::new_in(&self.directory)?;
-        file.write_all(&manifest_schema::json::to_bytes(revision))?;
-        file.as_file().sync_all()?;
-        file.persist(self.path(&revision.service))?;
-        fs::File::open(&self.directory)?.sync_all()
-    }
-}
-
-/// Container → image digest, as the build has it.
-fn images(manifest: &BuildManifest, step: &Step) -> BTreeMap<ServiceName, Digest> {
-    match step {
-        Step::Terraform { .. } => BTreeMap::new(),
-        Step::Service { containers, .. } => {
-            let digest = |(container, image)| Some((Clone::clone(container), manifest.artifact(image)?.digest));
-            containers.iter().filter_map(digest).collect()
+        step: &ServiceStep,
+        approved: &ServiceChange,
+    ) -> Result<(), Stop> {
+        match self {
+            Self::Local(cluster) => {
+                let revision = cluster.deploy(manifest, step, session.job())?;
+                let told = format!("service {}: {revision} would run (no cluster in local mode)", step.service);
+                session.tell(told).await
+            }
+            Self::Ecs(ecs) => ecs.deploy(manifest, step, approved).await,
         }
     }
 }

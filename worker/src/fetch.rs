@@ -10,7 +10,7 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use manifest_schema::gates::Admission;
 use manifest_schema::job::Happening;
-use manifest_schema::manifest::{Artifact, BlobRef, BuildManifest, Content, FileEntry, Step};
+use manifest_schema::manifest::{Artifact, BlobRef, BuildManifest, Content, FileEntry};
 use manifest_schema::storage::Key;
 use manifest_schema::{Code, Reason};
 use policy::configuration::{self, ConfigFile, LOCK_FILE};
@@ -119,10 +119,7 @@ fn platform() -> String {
 
 /// The blobs of every image that a step uses, each once.
 fn image_blobs(manifest: &BuildManifest) -> BTreeSet<BlobRef> {
-    let containers = manifest.deploy.iter().flat_map(|step| match step {
-        Step::Service { containers, .. } => containers.values().collect::<Vec<_>>(),
-        Step::Terraform { .. } => Vec::new(),
-    });
+    let containers = manifest.services().flat_map(|service| service.containers.values());
     containers.filter_map(|name| manifest.artifact(name)).flat_map(Artifact::blobs).collect()
 }
 

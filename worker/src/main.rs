@@ -5,6 +5,7 @@
 
 mod apply;
 mod cluster;
+mod ecs;
 mod fetch;
 mod plan;
 mod record;
@@ -94,6 +95,7 @@ async fn run(start: Start) -> Result<(), Unable> {
         Ok(outcome) => (outcome, Vec::new()),
         Err(Stop::Refused(reasons)) => (JobOutcome::Refused, reasons),
         Err(Stop::Failed(reason)) => (JobOutcome::Failed, vec![reason]),
+        Err(Stop::RolledBack(reason)) => (JobOutcome::RolledBack, vec![reason]),
         Err(Stop::Cancelled(reason)) => (JobOutcome::Cancelled, vec![reason]),
         Err(Stop::Lost(why)) => return Err(anyhow::anyhow!("stopped: {why}").into()),
     };

@@ -7,11 +7,12 @@ use manifest_schema::plan::{PlanSummary, ServiceChange, TerraformChanges};
 use manifest_schema::pointer::PlanPointer;
 use manifest_schema::statement::{Plan, PlanBase, Statement, Subject, subject};
 use manifest_schema::storage::{Key, PlanFile};
-use manifest_schema::{Digest, Document};
+use manifest_schema::{Code, Digest, Document, Reason};
+use policy::plan::OwnedService;
 use records::plans;
 use store::{Creation, Store};
 
-use crate::cluster::LocalCluster;
+use crate::cluster::Cluster;
 use crate::fetch::{self, Images};
 use crate::references;
 use crate::session::Session;
@@ -37,6 +38,7 @@ pub(crate) async fn run(session: &Session) -> Result<(), Stop> {
 
     let mut saved = None;
     let mut changes = None;
+    let mut owned = Vec::new();
     if let Some(root) = fetched.bundle {
         let rules = &admission.environment().terraform;
         let mut terraform = Terraform::init(session, &work, root, rules).await?;
@@ -47,9 +49,14 @@ pub(crate) async fn run(session: &Session) -> Result<(), Stop> {
         errored::expect_settled(session, &planned).await?;
         changes = Some(planned.changes(&rules.shown)?);
         saved = Some(bytes);
+        // What a drift job finds is told, and nothing comes of it.
+        if request.action == Action::Plan {
+            owned = policy::plan::owned_services(planned.json()).map_err(Stop::failed)?;
+        }
     }
-    let cluster = LocalCluster::open(&session.config().cluster, &request.environment);
-    let summary = summary(&admission, changes, cluster.changes(manifest)?);
+    let services = Cluster::open(session).await.changes(manifest).await?;
+    expect_owned_once(&owned, &services)?;
+    let summary = summary(&admission, changes, services);
     session.may_go_on()?;
     finish(session, &admission, base, &summary, saved.as_deref()).await?;
     empty_expired(session, &admission).await;
@@ -63,6 +70,32 @@ async fn empty_expired(session: &Session, admission: &Admission) {
     if let Err(error) = plans::empty_expired(&session.sides().production, session.ambient().now(), longest).await {
         tracing::warn!(%error, "expired saved plans could not be emptied");
     }
+}
+
+/// Refuses what would be changed by Terraform and by a service step: each would undo the other. A service that isn't there
+/// yet is Terraform's to make.
+fn expect_owned_once(owned: &[OwnedService], services: &[ServiceChange]) -> Result<(), Stop> {
+    let twice = |owned: &&OwnedService| {
+        services.iter().any(|service| {
+            let in_cluster = |named: &String| {
+                let name = named.rsplit('/').next().unwrap_or_default();
+                service.cluster.as_ref().is_none_or(|cluster| cluster.as_str() == name)
+            };
+            owned.name.as_deref() == Some(service.service.as_str())
+                && owned.cluster.as_ref().is_none_or(in_cluster)
+                && !(owned.creates && service.task_definition.is_none())
+        })
+    };
+    let reason = |owned: &OwnedService| {
+        let message = format!(
+            "{} would make the service run another task definition, and so does the step of the service {}",
+            owned.address,
+            owned.name.as_deref().unwrap_or_default()
+        );
+        Reason::new(Code::ServiceOwnedTwice, message)
+    };
+    let reasons: Vec<_> = owned.iter().filter(twice).map(reason).collect();
+    if reasons.is_empty() { Ok(()) } else { Err(Stop::Refused(reasons)) }
 }
 
 /// The whole summary, with every finding.
@@ -140,5 +173,50 @@ fn expect_new(creation: Creation, what: &str) -> Result<(), Stop> {
     match creation {
         Creation::Created => Ok(()),
         Creation::Exists => Err(Stop::failed(format!("{what} is there already: somebody else writes for this job"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_is_terraforms_or_a_steps() {
+        let owned = |name: Option<&str>, cluster: Option<&str>, creates| OwnedService {
+            address: "aws_ecs_service.web".to_owned(),
+            name: name.map(str::to_owned),
+            cluster: cluster.map(str::to_owned),
+            creates,
+        };
+        let service = |definition: Option<&str>| ServiceChange {
+            service: "web".parse().unwrap(),
+            cluster: Some("main".parse().unwrap()),
+            task_definition: definition.map(str::to_owned),
+            containers: Default::default(),
+            settings: Default::default(),
+        };
+        let there = service(Some("web:1"));
+        for (case, owned, service, refused) in [
+            ("changed", owned(Some("web"), Some("arn:aws:ecs:eu-central-1:2:cluster/main"), false), &there, true),
+            ("in a cluster that is not known yet", owned(Some("web"), None, false), &there, true),
+            ("made once more", owned(Some("web"), Some("main"), true), &there, true),
+            ("made for the first time", owned(Some("web"), Some("main"), true), &service(None), false),
+            (
+                "in another cluster",
+                owned(Some("web"), Some("arn:aws:ecs:eu-central-1:2:cluster/other"), false),
+                &there,
+                false,
+            ),
+            ("another one", owned(Some("web-2"), Some("main"), false), &there, false),
+            ("without a name yet", owned(None, Some("main"), true), &there, false),
+        ] {
+            let judged = expect_owned_once(&[owned], std::slice::from_ref(service));
+            match judged {
+                Ok(()) => assert!(!refused, "{case}"),
+                Err(stop) => {
+                    assert!(refused && stop.to_string().starts_with("service.owned-twice: "), "{case}: {stop}")
+                }
+            }
+        }
     }
 }

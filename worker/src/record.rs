@@ -80,6 +80,7 @@ fn outcome_of(job: &Job, step: u32) -> StepOutcome {
     match job.steps().iter().find(|(number, _)| *number == step) {
         Some((_, StepState::Done)) => StepOutcome::Done,
         Some((_, StepState::Failed(_))) => StepOutcome::Failed,
+        Some((_, StepState::RolledBack(_))) => StepOutcome::RolledBack,
         Some((_, StepState::Open)) => StepOutcome::Unknown,
         None => StepOutcome::NotBegun,
     }

@@ -47,7 +47,7 @@ enum Reference {
 impl Reference {
     /// Nothing of a build comes before its environment and its project.
     fn new(request: &LaunchRequest, variable: &Variable) -> Option<Self> {
-        let place = format!("airlock/{}/{}", request.environment, request.project);
+        let place = prefix(request);
         match variable {
             Variable::Value(_) | Variable::DigestOf(_) => None,
             Variable::Parameter(name) => Some(Self::Parameter(format!("/{place}/{name}"))),
@@ -88,6 +88,11 @@ impl fmt::Display for Reference {
             Self::Secret(name) => write!(f, "the secret {name}"),
         }
     }
+}
+
+/// What the names of everything begin with that a project of an environment may refer to.
+pub(crate) fn prefix(request: &LaunchRequest) -> String {
+    format!("airlock/{}/{}", request.environment, request.project)
 }
 
 /// Refuses variables that refer to AWS where there is none.

@@ -129,7 +129,12 @@ impl Session {
 
     /// Tells people what is going on.
     pub(crate) async fn tell(&self, line: impl Into<String>) -> Result<(), Stop> {
-        self.say(Happening::Progress { lines: vec![line.into()] }).await
+        self.tell_all(vec![line.into()]).await
+    }
+
+    /// The same in several lines.
+    pub(crate) async fn tell_all(&self, lines: Vec<String>) -> Result<(), Stop> {
+        self.say(Happening::Progress { lines }).await
     }
 
     /// Stops here if somebody wishes it. Called between steps, never within one.

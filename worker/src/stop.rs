@@ -16,6 +16,8 @@ pub(crate) enum Stop {
     Refused(Vec<Reason>),
     /// Something went wrong.
     Failed(Reason),
+    /// What it did in a step failed, and what was live before is live again.
+    RolledBack(Reason),
     /// It was asked to stop.
     Cancelled(Reason),
     /// The job is another's: nothing more may be written.
@@ -41,7 +43,7 @@ impl fmt::Display for Stop {
                 let texts: Vec<_> = reasons.iter().map(ToString::to_string).collect();
                 f.write_str(&texts.join("; "))
             }
-            Self::Failed(reason) | Self::Cancelled(reason) => reason.fmt(f),
+            Self::Failed(reason) | Self::RolledBack(reason) | Self::Cancelled(reason) => reason.fmt(f),
             Self::Lost(why) => f.write_str(why),
         }
     }

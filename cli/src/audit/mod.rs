@@ -251,6 +251,7 @@ fn same_story(job: &Job, record: &DeploymentRecord) -> Result<(), String> {
             Some((_, StepState::Open)) => StepOutcome::Unknown,
             Some((_, StepState::Done)) => StepOutcome::Done,
             Some((_, StepState::Failed(_))) => StepOutcome::Failed,
+            Some((_, StepState::RolledBack(_))) => StepOutcome::RolledBack,
         };
         if told != step.outcome {
             return Err(format!("step {number} is {:?} in the record, {told:?} in the events", step.outcome));

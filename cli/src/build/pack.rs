@@ -91,9 +91,7 @@ pub(crate) fn steps(project: &Project) -> Vec<Step> {
             artifact: artifact.clone(),
             variables: variables.iter().map(|(name, value)| (name.clone(), variable(value))).collect(),
         },
-        StepConfig::Service { service, containers } => {
-            Step::Service { service: service.clone(), containers: containers.clone() }
-        }
+        StepConfig::Service(service) => Step::Service(service.clone()),
     };
     project.config.deploy.iter().map(step).collect()
 }

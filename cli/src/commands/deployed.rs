@@ -73,6 +73,7 @@ fn text(record: &DeploymentRecord, context: &Context) -> String {
         let outcome = match step.outcome {
             StepOutcome::Done => "",
             StepOutcome::Failed => " (the last deployment failed here)",
+            StepOutcome::RolledBack => " (the last deployment was rolled back here)",
             StepOutcome::Unknown => " (the last deployment died here)",
             StepOutcome::NotBegun => " (the last deployment didn't come this far)",
         };

@@ -14,7 +14,7 @@ use manifest_schema::keys::PublicKey;
 use manifest_schema::names::{EnvironmentName, PersonName, ProjectName};
 use manifest_schema::trust::{PinnedRoots, SignedPolicy};
 use records::config::{
-    GatewayConfig, LauncherConfig, STOP_TIMEOUT, StateBucket, TERRAFORM_MEMORY, WorkerConfig, WorkerRole,
+    ClusterConfig, GatewayConfig, LauncherConfig, STOP_TIMEOUT, StateBucket, TERRAFORM_MEMORY, WorkerConfig, WorkerRole,
 };
 use records::place::StatedPlace;
 use signing::Signer;
@@ -225,7 +225,7 @@ impl Setup {
             work: "../work".into(),
             state: Location::Directory("../state".into()),
             state_bucket: StateBucket::default(),
-            cluster: "../cluster".into(),
+            cluster: ClusterConfig::Local("../cluster".into()),
             registry: None,
             provider_mirror: None,
             terraform: None,

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
-use manifest_schema::manifest::Platform;
-use manifest_schema::names::{ArtifactName, EnvironmentName, ParameterName, ProjectName, ServiceName};
+use manifest_schema::manifest::{Platform, SecretReference, ServiceStep};
+use manifest_schema::names::{
+    ArtifactName, ClusterName, EnvironmentName, ParameterName, ProjectName, ServiceName, VariableName,
+};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -131,12 +133,7 @@ pub(crate) enum StepConfig {
         variables: BTreeMap<String, VariableConfig>,
     },
     /// Make a service run images.
-    Service {
-        /// The service.
-        service: ServiceName,
-        /// Container → image artifact.
-        containers: BTreeMap<ServiceName, ArtifactName>,
-    },
+    Service(ServiceStep),
 }
 
 /// A Terraform input variable: a text, or a table with one key, which names where its value comes from.
@@ -198,17 +195,40 @@ struct StepFields {
     variables: Option<BTreeMap<String, VariableConfig>>,
     service: Option<ServiceName>,
     containers: Option<BTreeMap<ServiceName, ArtifactName>>,
+    cluster: Option<ClusterName>,
+    cpu: Option<u32>,
+    memory: Option<u32>,
+    desired_count: Option<u32>,
+    environment: Option<BTreeMap<ServiceName, BTreeMap<VariableName, String>>>,
+    secrets: Option<BTreeMap<ServiceName, BTreeMap<VariableName, SecretReference>>>,
 }
 
 impl TryFrom<StepFields> for StepConfig {
     type Error = &'static str;
 
     fn try_from(fields: StepFields) -> Result<Self, Self::Error> {
-        let StepFields { terraform, variables, service, containers } = fields;
+        let StepFields { terraform, variables, service, containers, cluster, cpu, memory, desired_count, .. } = fields;
+        let (environment, secrets) = (fields.environment, fields.secrets);
+        let is_sized = cpu.is_some() || memory.is_some() || desired_count.is_some();
+        let sets = is_sized || cluster.is_some() || environment.is_some() || secrets.is_some();
         match (terraform, service, containers) {
-            (Some(artifact), None, None) => Ok(Self::Terraform { artifact, variables: variables.unwrap_or_default() }),
-            (None, Some(service), Some(containers)) if variables.is_none() => Ok(Self::Service { service, containers }),
-            _ => Err("a step is terraform = \"artifact\" with variables, or service = \"name\" with containers"),
+            (Some(artifact), None, None) if !sets => {
+                Ok(Self::Terraform { artifact, variables: variables.unwrap_or_default() })
+            }
+            (None, Some(service), Some(containers)) if variables.is_none() => Ok(Self::Service(ServiceStep {
+                service,
+                cluster,
+                containers,
+                cpu,
+                memory,
+                desired_count,
+                environment: environment.unwrap_or_default(),
+                secrets: secrets.unwrap_or_default(),
+            })),
+            _ => Err(
+                "a step is terraform = \"artifact\" with variables, or service = \"name\" with containers and, if it \
+                 sets them, cluster, cpu, memory, desired-count, environment and secrets",
+            ),
         }
     }
 }
@@ -304,6 +324,29 @@ mod tests {
     }
 
     #[test]
+    fn a_service_step_says_what_else_it_changes() {
+        let text = "project = \"a\"\n[[deploy]]\nservice = \"s\"\ncontainers = { app = \"web\" }\ncluster = \"main\"\n\
+                    cpu = 512\nmemory = 1024\ndesired-count = 0\n[deploy.environment.app]\nLOG_LEVEL = \"debug\"\n\
+                    [deploy.secrets.log-router]\nTOKEN = { secret = \"token\" }\nDB = { parameter = \"db/url\" }\n";
+        let config = Config::parse(text).unwrap();
+        let [StepConfig::Service(step)] = config.deploy.as_slice() else { panic!("{config:?}") };
+        let settings = step.settings();
+        let settings: Vec<_> = settings.iter().map(|(path, value)| format!("{path} = {value}")).collect();
+        assert_eq!(
+            settings,
+            [
+                "cluster = main",
+                "containers.app.environment.LOG_LEVEL = \"debug\"",
+                "containers.log-router.secrets.DB = parameter db/url",
+                "containers.log-router.secrets.TOKEN = secret token",
+                "cpu = 512",
+                "desiredCount = 0",
+                "memory = 1024",
+            ]
+        );
+    }
+
+    #[test]
     fn mistakes_are_told_with_their_line() {
         for (text, line, message) in [
             ("project = \"Hello\"", 1, "not a project name"),
@@ -318,6 +361,14 @@ mod tests {
             ),
             ("project = \"a\"\n[[deploy]]\nvariables = {}", 2, "a step is terraform"),
             ("project = \"a\"\n[[deploy]]\nterraform = \"t\"\nvariables = { x = 1 }", 4, "expected a text"),
+            ("project = \"a\"\n[[deploy]]\nterraform = \"t\"\ncpu = 256", 2, "a step is terraform"),
+            ("project = \"a\"\n[[deploy]]\nservice = \"s\"\ncpu = 256", 2, "a step is terraform"),
+            ("project = \"a\"\n[[deploy]]\nservice = \"s\"\ncluster = \"arn:aws:ecs\"", 4, "not its ARN"),
+            (
+                "project = \"a\"\n[[deploy]]\nservice = \"s\"\nsecrets = { app = { X = \"plain\" } }",
+                4,
+                "unknown variant `plain`",
+            ),
             (
                 "project = \"a\"\n[[deploy]]\nterraform = \"t\"\nvariables = { x = { parameter = \"../y\" } }",
                 4,

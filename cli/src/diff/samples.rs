@@ -6,7 +6,9 @@ use manifest_schema::diff::{
     EvidenceState, FileDiff, FileState, Hunk, ImageDiff, Layer, LayerDiff, Line, LinesDiff, LinkDiff, ManifestDiff,
     PlatformDiff, Presence, Setting, SettingDiff, SettingKind, SettingValue, SourceDiff, SourceState, StepDiff,
 };
-use manifest_schema::manifest::{ArtifactKind, BlobRef, BuildNumber, FileMode, Step, Variable, VendoredModule};
+use manifest_schema::manifest::{
+    ArtifactKind, BlobRef, BuildNumber, FileMode, ServiceStep, Step, Variable, VendoredModule,
+};
 use manifest_schema::names::{LinkTarget, RelativePath};
 
 fn build(number: u64) -> ComparedBuild {
@@ -101,17 +103,17 @@ pub(super) fn rich(text: &str) -> ManifestDiff {
         variables: [("greeting".to_owned(), value(greeting))].into(),
     };
     let containers = [("app".parse().unwrap(), "web".parse().unwrap())].into();
+    let mut cron = ServiceStep::new("cron".parse().unwrap(), containers);
+    cron.cpu = Some(512);
+    let variable = ("GREETING".parse().unwrap(), text.to_owned());
+    cron.environment = [("app".parse().unwrap(), [variable].into())].into();
     diff.steps = vec![
         StepDiff {
             step: "terraform infra".to_owned(),
             change: Change::Changed { old: terraform("hello"), new: terraform(text) },
             variables: Vec::new(),
         },
-        StepDiff {
-            step: "service cron".to_owned(),
-            change: Change::Added(Step::Service { service: "cron".parse().unwrap(), containers }),
-            variables: Vec::new(),
-        },
+        StepDiff { step: "service cron".to_owned(), change: Change::Added(Step::Service(cron)), variables: Vec::new() },
     ];
     diff.steps_reordered = true;
     let added =

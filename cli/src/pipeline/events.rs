@@ -37,6 +37,7 @@ fn texts(happening: &Happening) -> Vec<String> {
         Happening::Intent { step, name } => one(format!("step {step}, {name}: begins")),
         Happening::Done { step } => one(format!("step {step}: done")),
         Happening::StepFailed { step, reason } => one(format!("step {step} failed: {reason}")),
+        Happening::StepRolledBack { step, reason } => one(format!("step {step} was rolled back: {reason}")),
         Happening::Recorded { sequence, outcome } => {
             one(format!("recorded as deployment {sequence}: {}", outcome_text(*outcome)))
         }

@@ -57,7 +57,7 @@ impl Story {
                 self.steps.push(Step { name: format!("step {step}, {name}"), begun: at, ended: None, said: None });
             }
             Happening::Done { .. } => self.end_step(at, true),
-            Happening::StepFailed { .. } => self.end_step(at, false),
+            Happening::StepFailed { .. } | Happening::StepRolledBack { .. } => self.end_step(at, false),
             Happening::Progress { lines } => {
                 if let Some(step) = self.steps.last_mut().filter(|step| step.ended.is_none()) {
                     step.said =

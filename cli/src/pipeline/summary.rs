@@ -29,7 +29,7 @@ pub(crate) fn text(summary: &PlanSummary, paint: Paint) -> String {
         }
     }
     for service in &summary.services {
-        service_line(&mut text, service, paint);
+        service_lines(&mut text, service, paint);
     }
     findings(&mut text, summary, paint);
     text
@@ -92,23 +92,35 @@ fn short(value: &str) -> String {
     if clean.chars().count() <= 80 { clean } else { clean.chars().take(79).chain(['…']).collect() }
 }
 
-fn service_line(text: &mut String, service: &ServiceChange, paint: Paint) {
-    for (container, image) in &service.containers {
-        let line = match image.before {
-            None => {
-                paint.green(&format!("create   service {}: {container} runs {}", service.service, image.after.short()))
-            }
-            Some(before) if before == image.after => {
-                format!("keep     service {}: {container} runs {}", service.service, before.short())
-            }
-            Some(before) => paint.yellow(&format!(
-                "update   service {}: {container} {} → {}",
-                service.service,
-                before.short(),
-                image.after.short()
-            )),
+fn service_lines(text: &mut String, change: &ServiceChange, paint: Paint) {
+    let cluster = change.cluster.iter().map(|cluster| format!(" in {cluster}")).collect::<String>();
+    let service = format!("service {}{cluster}", change.service);
+    for (container, image) in &change.containers {
+        let after = image.after.short();
+        let now = match (image.before, &image.elsewhere) {
+            (Some(before), None) => before.short(),
+            (Some(before), Some(place)) => format!("{} of {}", before.short(), short(place)),
+            (None, Some(place)) => short(place),
+            (None, None) => "an image without a digest".to_owned(),
+        };
+        let line = if change.task_definition.is_none() {
+            paint.green(&format!("create   {service}: {container} runs {after}"))
+        } else if image.changes() {
+            paint.yellow(&format!("update   {service}: {container} {now} → {after}"))
+        } else {
+            format!("keep     {service}: {container} runs {after}")
         };
         let _ = writeln!(text, "  {line}");
+    }
+    for (path, values) in &change.settings {
+        let side = |side: &Option<String>| side.as_deref().map(short);
+        let told = match (side(&values.before), side(&values.after)) {
+            (Some(before), Some(after)) => format!("{before} → {after}"),
+            (None, Some(after)) => format!("→ {after}"),
+            (Some(before), None) => format!("{before} goes"),
+            (None, None) => "goes".to_owned(),
+        };
+        let _ = writeln!(text, "             {}: {told}", plain(path));
     }
 }
 
@@ -127,6 +139,69 @@ fn findings(text: &mut String, summary: &PlanSummary, paint: Paint) {
             finding.rule,
             plain(&finding.address),
             plain(&finding.message)
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use manifest_schema::Digest;
+    use manifest_schema::plan::{ImageChange, ValueChange};
+
+    use super::*;
+
+    #[test]
+    fn a_service_is_told_with_everything_that_would_change() {
+        let (old, new) = (Digest::of(b"old"), Digest::of(b"new"));
+        let setting = |before: Option<&str>, after: Option<&str>| ValueChange {
+            before: before.map(str::to_owned),
+            after: after.map(str::to_owned),
+        };
+        let told = |definition: Option<&str>, before, elsewhere: Option<&str>, settings: &[(&str, ValueChange)]| {
+            let image = ImageChange { before, elsewhere: elsewhere.map(str::to_owned), after: new };
+            let change = ServiceChange {
+                service: "web".parse().unwrap(),
+                cluster: Some("main".parse().unwrap()),
+                task_definition: definition.map(str::to_owned),
+                containers: [("app".parse().unwrap(), image)].into(),
+                settings: settings.iter().map(|(path, values)| ((*path).to_owned(), values.clone())).collect(),
+            };
+            let mut text = String::new();
+            service_lines(&mut text, &change, Paint::off());
+            text
+        };
+        let (old_short, new_short) = (old.short(), new.short());
+        let there = Some("web:1");
+        assert_eq!(told(None, None, None, &[]), format!("  create   service web in main: app runs {new_short}\n"));
+        assert_eq!(
+            told(there, Some(new), None, &[]),
+            format!("  keep     service web in main: app runs {new_short}\n")
+        );
+        for (before, elsewhere, now) in [
+            (Some(old), None, old_short.as_str()),
+            (None, None, "an image without a digest"),
+            (None, Some("nginx\u{1b}[2J"), "nginx\\u{1b}[2J"),
+            (Some(old), Some("registry.example/x"), &format!("{old_short} of registry.example/x")),
+        ] {
+            let expected = format!("  update   service web in main: app {now} → {new_short}\n");
+            assert_eq!(told(there, before, elsewhere, &[]), expected);
+        }
+        let settings = [
+            ("containers.app.environment.A", setting(None, Some("\"x\""))),
+            ("containers.app.environment.B", setting(None, None)),
+            ("containers.app.secrets.C", setting(Some("\"arn\""), None)),
+            ("cpu", setting(Some("256"), Some("512"))),
+        ];
+        let lines = told(there, Some(new), None, &settings);
+        let lines: Vec<_> = lines.lines().skip(1).map(str::trim).collect();
+        assert_eq!(
+            lines,
+            [
+                "containers.app.environment.A: → \"x\"",
+                "containers.app.environment.B: goes",
+                "containers.app.secrets.C: \"arn\" goes",
+                "cpu: 256 → 512",
+            ]
         );
     }
 }

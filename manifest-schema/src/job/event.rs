@@ -165,6 +165,13 @@ pub enum Happening {
         /// Why.
         reason: Reason,
     },
+    /// The step failed, and what was live before is live again.
+    StepRolledBack {
+        /// The step.
+        step: u32,
+        /// Why.
+        reason: Reason,
+    },
     /// The deployment record is written and signed.
     Recorded {
         /// Its number.

@@ -74,6 +74,8 @@ pub enum StepState {
     Done,
     /// Failed.
     Failed(Reason),
+    /// Failed, and what was live before is live again.
+    RolledBack(Reason),
 }
 
 /// What a job's events add up to.
@@ -198,6 +200,7 @@ impl Job {
             Happening::Intent { step, .. } => self.open(*step)?,
             Happening::Done { step } => self.close(*step, StepState::Done)?,
             Happening::StepFailed { step, reason } => self.close(*step, StepState::Failed(reason.clone()))?,
+            Happening::StepRolledBack { step, reason } => self.close(*step, StepState::RolledBack(reason.clone()))?,
             Happening::Recorded { sequence, outcome } => {
                 let all_done = self.steps.iter().all(|(_, state)| *state == StepState::Done);
                 if *outcome == Outcome::Succeeded && !all_done {

@@ -71,7 +71,25 @@ pub(crate) fn single(name: &str, content: &str) -> Artifact {
 /// A step that makes `service` run the image `artifact` in its container `app`.
 pub(crate) fn service(service: &str, artifact: &str) -> Step {
     let containers = BTreeMap::from([("app".parse().unwrap(), artifact.parse().unwrap())]);
-    Step::Service { service: service.parse().unwrap(), containers }
+    Step::Service(ServiceStep::new(service.parse().unwrap(), containers))
+}
+
+/// A step with everything that a service's step can have.
+fn sized_service() -> ServiceStep {
+    let containers = BTreeMap::from([("app".parse().unwrap(), "web".parse().unwrap())]);
+    let secrets = [
+        ("DB".parse().unwrap(), SecretReference::Parameter("db/url".parse().unwrap())),
+        ("TOKEN".parse().unwrap(), SecretReference::Secret("token".parse().unwrap())),
+    ];
+    ServiceStep {
+        cluster: Some("main".parse().unwrap()),
+        cpu: Some(512),
+        memory: Some(1024),
+        desired_count: Some(2),
+        environment: [("app".parse().unwrap(), [("LOG_LEVEL".parse().unwrap(), "debug".to_owned())].into())].into(),
+        secrets: [("app".parse().unwrap(), secrets.into())].into(),
+        ..ServiceStep::new("web".parse().unwrap(), containers)
+    }
 }
 
 /// A source at the commit that is `digit` forty times.
@@ -113,7 +131,7 @@ pub(crate) fn build(number: u64) -> BuildManifest {
         ],
         deploy: vec![
             Step::Terraform { artifact: "infra".parse().unwrap(), variables },
-            service("web", "web"),
+            Step::Service(sized_service()),
             service("worker", "web"),
         ],
         evidence: vec![report("sast", "clean")],
@@ -174,6 +192,14 @@ fn inconsistent_manifests_are_refused() {
         let modules = paths.iter().map(|path| module(path)).collect();
         manifest.artifacts[1].content = Content::Terraform { files, modules };
     }
+    fn of(manifest: &mut BuildManifest) -> &mut ServiceStep {
+        let Step::Service(service) = &mut manifest.deploy[1] else { unreachable!("the second step is one") };
+        service
+    }
+    fn text(manifest: &mut BuildManifest, container: &str, name: &str, text: &str) {
+        let variables = of(manifest).environment.entry(container.parse().unwrap()).or_default();
+        variables.insert(name.parse().unwrap(), text.to_owned());
+    }
     let broken: &[(&str, Break, &str)] = &[
         ("artifacts unsorted", |m| m.artifacts.swap(0, 1), "artifacts must be sorted"),
         ("artifact twice", |m| m.artifacts.insert(0, m.artifacts[0].clone()), "artifacts must be sorted"),
@@ -226,10 +252,25 @@ fn inconsistent_manifests_are_refused() {
         ),
         ("two terraform steps", |m| m.deploy.push(m.deploy[0].clone()), "at most one is allowed"),
         ("service twice", |m| m.deploy.push(service("web", "web")), "deployed twice"),
+        ("service without containers", |m| of(m).containers.clear(), "no container is named"),
+        ("service with too little CPU", |m| of(m).cpu = Some(127), "service web: cpu is 127; use 128 to 196608"),
+        ("service with too much CPU", |m| of(m).cpu = Some(196_609), "cpu is 196609"),
+        ("service without memory", |m| of(m).memory = Some(0), "memory is 0; use 6 to"),
+        ("service with too many tasks", |m| of(m).desired_count = Some(10_001), "at most 10000 are possible"),
         (
-            "service without containers",
-            |m| m.deploy[1] = Step::Service { service: "web".parse().unwrap(), containers: BTreeMap::new() },
-            "no container is named",
+            "service with too long a text",
+            |m| text(m, "app", "X", &"x".repeat(16_385)),
+            "containers.app.environment.X is longer than 16384 bytes",
+        ),
+        (
+            "service with too many variables",
+            |m| (0..198).for_each(|number| text(m, "app", &format!("X{number}"), "")),
+            "201 variables of containers; at most 200",
+        ),
+        (
+            "a variable that is a text and a secret",
+            |m| text(m, "app", "DB", "x"),
+            "variable DB of container app is both a text and a secret",
         ),
         ("service of what is no image", |m| m.deploy[1] = service("web", "site"), "is of kind directory, not image"),
         ("service of nothing", |m| m.deploy[1] = service("web", "gone"), "there is no artifact gone"),
@@ -276,6 +317,12 @@ fn malformed_manifests_are_refused() {
         ("directory without files", r#""kind": "file""#, r#""kind": "directory""#),
         ("terraform with blobs too", r#""kind": "terraform","#, r#""kind": "terraform", "blobs": [],"#),
         ("variable twice", r#""release": {"#, r#""release": {"value": "1"}, "release": {"#),
+        ("setting of a container twice", r#""LOG_LEVEL": "debug""#, r#""LOG_LEVEL": "debug", "LOG_LEVEL": "info""#),
+        ("container with settings twice", r#""environment": {"#, r#""environment": {"app": {}, "#),
+        ("secret of two kinds", r#""parameter": "db/url""#, r#""parameter": "db/url", "secret": "x""#),
+        ("secret in plain text", r#""parameter": "db/url""#, r#""value": "postgres://""#),
+        ("cluster by its ARN", r#""cluster": "main""#, r#""cluster": "arn:aws:ecs:eu-central-1:1:cluster/main""#),
+        ("a fraction of a CPU", r#""cpu": 512"#, r#""cpu": 0.5"#),
         ("container twice", r#""app": "web""#, r#""app": "web", "app": "web""#),
         ("setuid", r#""mode": "0644""#, r#""mode": "4755""#),
         ("link", r#""mode": "0644""#, r#""mode": "120000""#),

@@ -123,6 +123,7 @@ pub(super) fn happenings() -> Vec<Happening> {
         Happening::Intent { step: 1, name: "service web".to_owned() },
         Happening::Done { step: 1 },
         Happening::StepFailed { step: 1, reason: reason() },
+        Happening::StepRolledBack { step: 1, reason: reason() },
         Happening::Recorded { sequence: 1, outcome: Outcome::Failed },
         Happening::Progress { lines: vec!["on it".to_owned()] },
         Happening::CancelRequested,
@@ -157,10 +158,16 @@ fn summary() -> PlanSummary {
         drift: vec![change],
         outputs: vec!["url".to_owned()],
     });
-    let image = ImageChange { before: Some(Digest::of(b"1")), after: Digest::of(b"2") };
-    let (service, task_definition) = ("web".parse().unwrap(), Some("arn".to_owned()));
-    summary.services =
-        vec![ServiceChange { service, task_definition, containers: [("app".parse().unwrap(), image)].into() }];
+    let elsewhere = Some("registry.example/other".to_owned());
+    let image = ImageChange { before: Some(Digest::of(b"1")), elsewhere, after: Digest::of(b"2") };
+    let cpu = ValueChange { before: Some("256".to_owned()), after: Some("512".to_owned()) };
+    summary.services = vec![ServiceChange {
+        service: "web".parse().unwrap(),
+        cluster: Some("main".parse().unwrap()),
+        task_definition: Some("arn".to_owned()),
+        containers: [("app".parse().unwrap(), image)].into(),
+        settings: [("cpu".to_owned(), cpu)].into(),
+    }];
     summary.findings = vec![finding("a", "b")];
     summary
 }

@@ -68,6 +68,11 @@ pub const FINDING_RULES: &[FindingRule] = &[
         meaning: "A service doesn't exist yet: this deploy is the first to run it.",
         advice: "Approve if it is meant to be there.",
     },
+    FindingRule {
+        name: "service.other-images",
+        meaning: "A service runs an image that is from no repository of this build: it may be another project's.",
+        advice: "Approve only if the service belongs to this project, and what it runs now may go.",
+    },
 ];
 
 #[cfg(test)]
@@ -77,7 +82,11 @@ mod tests {
 
     #[test]
     fn every_rule_is_explained() {
-        let rules = RESOURCE_RULES.iter().map(|rule| rule.name).chain(["drift.found", "service.created"]);
+        let rules = RESOURCE_RULES.iter().map(|rule| rule.name).chain([
+            "drift.found",
+            "service.created",
+            "service.other-images",
+        ]);
         let explained: Vec<&str> = FINDING_RULES.iter().map(|rule| rule.name).collect();
         assert_eq!(explained, rules.collect::<Vec<_>>());
     }

@@ -6,7 +6,7 @@ use manifest_schema::plan::{Finding, ResourceAction, ResourceChange, ServiceChan
 use serde::Serialize;
 
 /// Version of the rules. Another version makes a plan stale, so change it with any change of what is found.
-pub const RULES: &str = "2026-11-4";
+pub const RULES: &str = "2026-11-5";
 
 /// Whether a person must approve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -69,6 +69,13 @@ pub fn findings(terraform: Option<&TerraformChanges>, services: &[ServiceChange]
     for service in services.iter().filter(|service| service.task_definition.is_none()) {
         let what = "doesn't exist yet; this deploy is the first to run it";
         found.push(finding("service.created", Severity::Medium, service.service.as_str(), what));
+    }
+    for service in services {
+        found.extend(service.containers.iter().filter_map(|(container, image)| {
+            let place = image.elsewhere.as_ref()?;
+            let what = format!("runs {place} in its container {container}, which is from no repository of this build");
+            Some(finding("service.other-images", Severity::High, service.service.as_str(), &what))
+        }));
     }
     found.sort_by(|a, b| (Reverse(a.severity), a).cmp(&(Reverse(b.severity), b)));
     found.dedup();

@@ -10,10 +10,12 @@ mod attributes;
 mod explained;
 mod findings;
 mod format;
+mod owned;
 mod secrets;
 mod summary;
 
 pub use explained::{FINDING_RULES, FindingRule};
 pub use findings::{RULES, Verdict, findings, verdict};
 pub use format::PlanError;
+pub use owned::{OwnedService, owned_services};
 pub use summary::{PlanParts, summarise};

@@ -15,6 +15,7 @@ const MOST_BYTES: usize = 1000;
 pub(super) fn clipped(happening: Happening) -> Happening {
     match happening {
         Happening::Verified { policy, warnings } => Happening::Verified { policy, warnings: reasons(warnings) },
+        Happening::StepRolledBack { step, reason } => Happening::StepRolledBack { step, reason: one(reason) },
         Happening::StepFailed { step, reason } => Happening::StepFailed { step, reason: one(reason) },
         Happening::Ended { outcome, reasons: why } => Happening::Ended { outcome, reasons: reasons(why) },
         Happening::Intent { step, name } => Happening::Intent { step, name: text(name) },

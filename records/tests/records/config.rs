@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use records::config::{ConfigError, GatewayConfig, LauncherConfig, WorkerConfig, WorkerRole};
+use records::config::{ClusterConfig, ConfigError, GatewayConfig, LauncherConfig, WorkerConfig, WorkerRole};
 
 const ROOTS: &str =
     r#"{"threshold": 1, "keys": ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICRMQpEH1XuZ5m2FPpgSiWXGmwXLUN8AMgGYcMSKRUmr"]}"#;
@@ -48,7 +48,10 @@ fn paths_are_relative_to_the_file_that_names_them() {
     assert_eq!(config.role, WorkerRole::Planner);
     assert_eq!((config.artifacts.as_str(), config.production.as_str()), ("s3://bucket/prefix", "/srv/production"));
     assert_eq!((config.key, config.work), (base.join("planner.pem").display().to_string(), base.join("work")));
-    assert_eq!((config.state.to_string().as_str(), config.cluster), ("/srv/state", base.join("cluster")));
+    assert_eq!(
+        (config.state.to_string().as_str(), config.cluster),
+        ("/srv/state", ClusterConfig::Local(base.join("cluster")))
+    );
     assert_eq!(config.provider_mirror, Some(base.join("mirror")));
     assert_eq!(config.registry.unwrap().login.unwrap().password_file, base.join("p"));
 }

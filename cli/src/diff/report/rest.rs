@@ -39,11 +39,13 @@ fn step(diff: &StepDiff, limits: Limits) -> Item {
     parts.extend(changes.iter().map(|(name, change)| Item::of(format!("variable {name}"), change, variable)));
     let changes = parts_of(&diff.change, containers);
     parts.extend(changes.iter().map(|(name, change)| Item::of(format!("container {name}"), change, Clone::clone)));
+    let changes = parts_of(&diff.change, settings);
+    parts.extend(changes.iter().map(|(path, change)| Item::of(path, change, |text| clip(text, VALUE))));
     let body = bounded(parts.into_iter(), limits.others, "variables and containers");
     Item { open: true, body, ..Item::new(Mark::of(&diff.change), &diff.step) }
 }
 
-/// What differs between the variables, or the containers, of a step's states.
+/// What differs between the variables, the containers or the settings of a step's states.
 fn parts_of<V: Clone + Eq>(
     change: &Change<Step>,
     map: impl Fn(&Step) -> BTreeMap<String, V>,
@@ -69,16 +71,24 @@ fn parts_of<V: Clone + Eq>(
 fn variables(step: &Step) -> BTreeMap<String, Variable> {
     match step {
         Step::Terraform { variables, .. } => variables.clone(),
-        Step::Service { .. } => BTreeMap::new(),
+        Step::Service(_) => BTreeMap::new(),
     }
 }
 
 fn containers(step: &Step) -> BTreeMap<String, String> {
     match step {
         Step::Terraform { .. } => BTreeMap::new(),
-        Step::Service { containers, .. } => {
-            containers.iter().map(|(container, image)| (container.to_string(), image.to_string())).collect()
+        Step::Service(service) => {
+            service.containers.iter().map(|(container, image)| (container.to_string(), image.to_string())).collect()
         }
+    }
+}
+
+/// What a service's step changes beside images, by path.
+fn settings(step: &Step) -> BTreeMap<String, String> {
+    match step {
+        Step::Terraform { .. } => BTreeMap::new(),
+        Step::Service(service) => service.settings(),
     }
 }
 

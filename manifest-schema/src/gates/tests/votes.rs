@@ -132,9 +132,10 @@ fn every_demand_asks_for_as_many_people_as_risk_does() {
             w.rules().freezes.push(freeze);
         }),
         ("a service that doesn't exist yet", |w| {
-            let image = ImageChange { before: None, after: Digest::of(b"image") };
+            let image = ImageChange { before: None, elsewhere: None, after: Digest::of(b"image") };
             let containers = BTreeMap::from([("app".parse().unwrap(), image)]);
-            w.services = vec![ServiceChange { service: "web".parse().unwrap(), task_definition: None, containers }];
+            let (service, settings) = ("web".parse().unwrap(), BTreeMap::new());
+            w.services = vec![ServiceChange { service, cluster: None, task_definition: None, containers, settings }];
         }),
     ];
     for (demand, edit) in demands {

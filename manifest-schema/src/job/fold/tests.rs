@@ -37,6 +37,7 @@ fn writer_of(happening: &Happening) -> Writer {
         | Happening::Intent { .. }
         | Happening::Done { .. }
         | Happening::StepFailed { .. }
+        | Happening::StepRolledBack { .. }
         | Happening::Recorded { .. }
         | Happening::Progress { .. }
         | Happening::Ended { .. } => worker("w"),

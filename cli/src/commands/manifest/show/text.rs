@@ -101,8 +101,10 @@ fn step_told(step: &Step) -> String {
                 })
                 .collect(),
         ),
-        Step::Service { containers, .. } => {
-            list(containers.iter().map(|(container, image)| format!("{container} = {image}")).collect())
+        Step::Service(service) => {
+            let images = service.containers.iter().map(|(container, image)| format!("{container} = {image}"));
+            let settings = service.settings().into_iter().map(|(path, value)| format!("{path} = {value}"));
+            list(images.chain(settings).collect())
         }
     };
     format!("{step}{rest}")

@@ -1,0 +1,142 @@
+//! The calls of ECS that a rollout takes, each tried as often as everything of AWS.
+
+use aws::{AwsError, Call, Connection};
+use aws_sdk_ecs::Client;
+use manifest_schema::manifest::ServiceStep;
+use manifest_schema::names::ClusterName;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::verbatim::Verbatim;
+use super::view::{ServiceView, TaskView};
+
+/// Most tasks that ECS lists or describes in one call.
+const PAGE: usize = 100;
+
+/// A service in its cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Named {
+    pub(super) cluster: ClusterName,
+    pub(super) service: String,
+}
+
+impl Named {
+    pub(super) fn new(default: &ClusterName, step: &ServiceStep) -> Self {
+        let cluster = step.cluster.as_ref().unwrap_or(default).clone();
+        Self { cluster, service: step.service.to_string() }
+    }
+
+    fn call(&self, action: &'static str) -> Call {
+        Call { action, resource: format!("service {} in cluster {}", self.service, self.cluster) }
+    }
+}
+
+/// ECS, as the worker itself.
+#[derive(Debug, Clone)]
+pub(super) struct Api {
+    client: Client,
+}
+
+/// Has the SDK send this body and gives the answer's, both as they are.
+macro_rules! verbatim {
+    ($client:expr, $operation:ident, $call:expr, $body:expr) => {{
+        let verbatim = Verbatim::sending($body);
+        match $client.$operation().customize().interceptor(verbatim.clone()).send().await {
+            Ok(_) => verbatim.answer().ok_or_else(|| AwsError::incomplete($call, "the answer is no JSON")),
+            Err(error) => Err(AwsError::new($call, error)),
+        }
+    }};
+}
+
+impl Api {
+    /// Asks nothing over the network.
+    pub(super) fn new(connection: &Connection) -> Self {
+        Self { client: Client::new(connection.config()) }
+    }
+
+    /// A service, as ECS tells it; `None` if there is none.
+    pub(super) async fn service(&self, named: &Named) -> Result<Option<Value>, AwsError> {
+        let body = json!({ "cluster": named.cluster, "services": [named.service] });
+        let call = || named.call("ecs:DescribeServices");
+        let mut answer = verbatim!(self.client, describe_services, call(), &body)?;
+        if let Some(service) = answer["services"].as_array_mut().and_then(Vec::pop) {
+            return Ok(Some(service).filter(|service| service["status"] != "INACTIVE"));
+        }
+        let missing = |failure: &Value| failure["reason"] == "MISSING";
+        match answer["failures"].as_array().is_some_and(|failures| failures.iter().any(missing)) {
+            true => Ok(None),
+            false => Err(AwsError::incomplete(call(), "it names neither the service nor that it is missing")),
+        }
+    }
+
+    /// A task definition, its tags among its fields, as `RegisterTaskDefinition` takes them.
+    pub(super) async fn definition(&self, arn: &str) -> Result<Value, AwsError> {
+        let body = json!({ "taskDefinition": arn, "include": ["TAGS"] });
+        let call = || Call { action: "ecs:DescribeTaskDefinition", resource: arn.to_owned() };
+        let mut answer = verbatim!(self.client, describe_task_definition, call(), &body)?;
+        let mut definition = answer["taskDefinition"].take();
+        if !definition["containerDefinitions"].is_array() {
+            return Err(AwsError::incomplete(call(), "it names no containers"));
+        }
+        if answer["tags"].as_array().is_some_and(|tags| !tags.is_empty()) {
+            definition["tags"] = answer["tags"].take();
+        }
+        Ok(definition)
+    }
+
+    /// Registers a revision; its ARN.
+    pub(super) async fn register(&self, definition: &Value) -> Result<String, AwsError> {
+        let family = definition["family"].as_str().unwrap_or_default().to_owned();
+        let call = || Call { action: "ecs:RegisterTaskDefinition", resource: format!("task-definition/{family}") };
+        let answer = verbatim!(self.client, register_task_definition, call(), definition)?;
+        let arn = answer["taskDefinition"]["taskDefinitionArn"].as_str().map(str::to_owned);
+        arn.ok_or_else(|| AwsError::incomplete(call(), "it names no revision"))
+    }
+
+    /// Changes a service; what it is like now. `change` is what `UpdateService` takes beside its name.
+    pub(super) async fn update(&self, named: &Named, change: &Value) -> Result<ServiceView, AwsError> {
+        let mut body = change.clone();
+        body["cluster"] = named.cluster.as_str().into();
+        body["service"] = named.service.as_str().into();
+        let call = || named.call("ecs:UpdateService");
+        let mut answer = verbatim!(self.client, update_service, call(), &body)?;
+        read(answer["service"].take(), call())
+    }
+
+    /// The tasks of a service that are to run, or that have stopped lately.
+    pub(super) async fn tasks(&self, named: &Named, desired: &'static str) -> Result<Vec<TaskView>, AwsError> {
+        let (mut tasks, mut next) = (Vec::new(), Value::Null);
+        loop {
+            let mut body = json!({
+                "cluster": named.cluster, "serviceName": named.service, "desiredStatus": desired, "maxResults": PAGE,
+            });
+            if !next.is_null() {
+                body["nextToken"] = next;
+            }
+            let mut listed = verbatim!(self.client, list_tasks, named.call("ecs:ListTasks"), &body)?;
+            let arns = listed["taskArns"].take();
+            if arns.as_array().is_some_and(|arns| !arns.is_empty()) {
+                let body = json!({ "cluster": named.cluster, "tasks": arns });
+                let call = || named.call("ecs:DescribeTasks");
+                let mut described = verbatim!(self.client, describe_tasks, call(), &body)?;
+                tasks.extend(read::<Vec<TaskView>>(described["tasks"].take(), call())?);
+            }
+            next = listed["nextToken"].take();
+            if next.is_null() {
+                return Ok(tasks);
+            }
+        }
+    }
+}
+
+/// The parts of an answer that are looked at.
+pub(super) fn read<T: DeserializeOwned>(answer: Value, call: Call) -> Result<T, AwsError> {
+    serde_json::from_value(answer).map_err(|_| AwsError::incomplete(call, "its fields are not of the documented types"))
+}
+
+impl Named {
+    /// What of a service is looked at.
+    pub(super) fn view(&self, service: &Value) -> Result<ServiceView, AwsError> {
+        read(service.clone(), self.call("ecs:DescribeServices"))
+    }
+}

@@ -1,0 +1,122 @@
+//! Following a rollout to its end.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::api::Named;
+use super::judge::{End, Progress, Rollout, judge};
+use super::told::Told;
+use super::view::ServiceView;
+use super::{Ecs, of_aws};
+use crate::stop::{Asked, Stop};
+
+/// How often ECS is asked: its end is noticed this late at most.
+const POLL: Duration = Duration::from_secs(2);
+/// How long ECS may take from giving a deployment up to going back, or until it tells everybody of a deployment.
+const GRACE: Duration = Duration::from_secs(10);
+/// How long going back may take.
+const BACK: Duration = Duration::from_secs(3600);
+/// How long before this worker is killed it stops to watch.
+const LAST_WORDS: Duration = Duration::from_secs(15);
+
+/// Why a rollout isn't followed any longer.
+pub(super) enum Followed {
+    Ended(End),
+    /// The job is wished to stop.
+    Asked(Asked),
+}
+
+impl Ecs<'_> {
+    /// Follows a rollout to its end, or until the job is wished to stop.
+    pub(super) async fn follow(&self, named: &Named, rollout: &Rollout, told: &mut Told) -> Result<Followed, Stop> {
+        let mut stop = self.session.stop_signal();
+        let ended = self.end_of(named, rollout, told, stop.wait()).await?;
+        Ok(ended.map_or_else(Followed::Asked, Followed::Ended))
+    }
+
+    /// Follows going back to its end, whatever is wished by now; `None` when there is no time left.
+    pub(super) async fn follow_back(
+        &self,
+        named: &Named,
+        back: &Rollout,
+        told: &mut Told,
+    ) -> Result<Option<End>, Stop> {
+        let mut stop = self.session.stop_signal();
+        let too_late = async {
+            tokio::select! {
+                () = stop.wait_until(LAST_WORDS) => {}
+                () = tokio::time::sleep(BACK) => {}
+            }
+        };
+        Ok(self.end_of(named, back, told, too_late).await?.ok())
+    }
+
+    /// The end, or what `until` comes to, for which nothing is interrupted but waiting.
+    async fn end_of<T>(
+        &self,
+        named: &Named,
+        rollout: &Rollout,
+        told: &mut Told,
+        until: impl Future<Output = T>,
+    ) -> Result<Result<End, T>, Stop> {
+        let mut until = std::pin::pin!(until);
+        let begun = Instant::now();
+        let mut given_up: Option<Instant> = None;
+        let mut was_there = false;
+        loop {
+            if let Some(seen) = self.seen(named).await? {
+                self.tell_news(named, rollout, &seen, told).await?;
+                let is_there = seen.deployment(&rollout.id).is_some();
+                was_there |= is_there;
+                match judge(rollout, &seen) {
+                    Progress::Rolling => given_up = None,
+                    Progress::GivenUp(said) => {
+                        if given_up.get_or_insert_with(Instant::now).elapsed() > GRACE {
+                            return Ok(Ok(End::Stuck(said)));
+                        }
+                    }
+                    // What was updated a moment ago may be told as it was before.
+                    Progress::Over(_) if !was_there && begun.elapsed() < GRACE => {}
+                    Progress::Over(end) => return Ok(Ok(end)),
+                }
+            }
+            tokio::select! {
+                wished = &mut until => return Ok(Err(wished)),
+                () = tokio::time::sleep(POLL) => {}
+            }
+        }
+    }
+
+    /// The service; `None` if AWS doesn't say now, and `INACTIVE` if it is no more.
+    async fn seen(&self, named: &Named) -> Result<Option<ServiceView>, Stop> {
+        match self.api.service(named).await {
+            Ok(Some(service)) => named.view(&service).map(Some).map_err(|error| of_aws(&error)),
+            Ok(None) => Ok(Some(ServiceView { status: "INACTIVE".to_owned(), ..ServiceView::default() })),
+            Err(error) if error.is_temporary() => {
+                tracing::warn!(%error, "the service can't be asked after");
+                Ok(None)
+            }
+            Err(error) => Err(of_aws(&error)),
+        }
+    }
+
+    /// Tells people what is new.
+    async fn tell_news(
+        &self,
+        named: &Named,
+        rollout: &Rollout,
+        seen: &ServiceView,
+        told: &mut Told,
+    ) -> Result<(), Stop> {
+        let mut lines = told.news(&named.service, &rollout.id, seen);
+        // Every task that stops is told by the service, or counted.
+        if !lines.is_empty() {
+            match self.api.tasks(named, "STOPPED").await {
+                Ok(tasks) => lines.extend(told.ended(&rollout.id, &tasks).into_iter().map(|(line, _)| line)),
+                Err(error) => tracing::warn!(%error, "stopped tasks can't be asked after"),
+            }
+        }
+        if lines.is_empty() { Ok(()) } else { self.session.tell_all(lines).await }
+    }
+}

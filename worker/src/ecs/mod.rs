@@ -1,0 +1,199 @@
+//! Services of Amazon ECS: what a build would change in them, and making them run it.
+//!
+//! A service gets a revision of its *current* task definition, in which every image is pinned by digest and nothing else
+//! is changed but what its step says. Its rollout is followed by its deployment's id to the end: what is stable is not
+//! for that reason a success. What fails goes back: ECS does it, as the circuit breaker is switched on with every
+//! rollout; only where ECS doesn't, the worker does. What somebody else deployed meanwhile is left alone.
+
+mod api;
+mod follow;
+mod judge;
+mod revise;
+mod rollout;
+mod supported;
+mod told;
+mod verbatim;
+mod view;
+
+use std::time::Duration;
+
+use aws::{AwsError, Connection};
+use manifest_schema::manifest::{BuildManifest, ServiceStep};
+use manifest_schema::names::ClusterName;
+use manifest_schema::plan::ServiceChange;
+use manifest_schema::{Code, Reason};
+use records::config::EcsServices;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::references;
+use crate::session::Session;
+use crate::stop::Stop;
+use api::{Api, Named};
+use revise::{Pinned, SecretPlace, Wanted};
+use view::ServiceView;
+
+/// How long a call is tried again that AWS refuses for now.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// ECS in the account and region of the worker.
+pub(crate) struct Ecs<'a> {
+    session: &'a Session,
+    api: Api,
+    default: ClusterName,
+}
+
+/// A service as it is, and what its step asks for.
+struct Looked<'a> {
+    named: Named,
+    /// `None` if there is no such service.
+    now: Option<Now>,
+    wanted: Wanted<'a>,
+}
+
+/// A service that is there.
+struct Now {
+    service: Value,
+    view: ServiceView,
+    definition: Value,
+}
+
+impl<'a> Ecs<'a> {
+    pub(crate) async fn open(session: &'a Session, config: &EcsServices) -> Self {
+        let connection = Connection::new(&session.config().aws, &[]).await;
+        Self { session, api: Api::new(&connection), default: config.cluster.clone() }
+    }
+
+    /// What deploying this build would change in each service, in the order of its steps.
+    ///
+    /// # Errors
+    /// When ECS can't be asked; with everything that isn't supported, of all services.
+    pub(crate) async fn changes(&self, manifest: &BuildManifest) -> Result<Vec<ServiceChange>, Stop> {
+        let (mut changes, mut refused) = (Vec::new(), Vec::new());
+        for step in manifest.services() {
+            match self.look(manifest, step).await {
+                Ok(looked) => changes.push(looked.change()),
+                Err(Stop::Refused(reasons)) => refused.extend(reasons),
+                Err(stop) => return Err(stop),
+            }
+        }
+        if refused.is_empty() { Ok(changes) } else { Err(Stop::Refused(refused)) }
+    }
+
+    /// Looks at a service, and refuses what isn't supported.
+    async fn look<'s>(&self, manifest: &'s BuildManifest, step: &'s ServiceStep) -> Result<Looked<'s>, Stop> {
+        let named = Named::new(&self.default, step);
+        let (mut wanted, mut problems) = self.wanted(manifest, step);
+        let now = match self.patiently(|| self.api.service(&named)).await? {
+            None => None,
+            Some(service) => {
+                let view = named.view(&service).map_err(|error| of_aws(&error))?;
+                problems.extend(supported::problems(&view, step));
+                // A service of another controller needn't have one.
+                let definition = match view.task_definition.as_str() {
+                    "" => Value::Null,
+                    arn => self.patiently(|| self.api.definition(arn)).await?,
+                };
+                wanted.secrets = self.secret_place(&view.service_arn);
+                match revise::revise(&definition, &wanted) {
+                    Ok(_) => {}
+                    Err(missing) if definition.is_null() => drop(missing),
+                    Err(missing) => problems.extend(missing),
+                }
+                Some(Now { service, view, definition })
+            }
+        };
+        let reason =
+            |problem: String| Reason::new(Code::ServiceUnsupported, format!("service {}: {problem}", step.service));
+        match problems.is_empty() {
+            true => Ok(Looked { named, now, wanted }),
+            false => Err(Stop::Refused(problems.into_iter().map(reason).collect())),
+        }
+    }
+
+    /// What a step asks for, and why it can't have it.
+    fn wanted<'s>(&self, manifest: &'s BuildManifest, step: &'s ServiceStep) -> (Wanted<'s>, Vec<String>) {
+        let mut wanted = Wanted { step, images: Default::default(), own: Vec::new(), secrets: None };
+        let mut problems = Vec::new();
+        let Some(registry) = &self.session.config().registry else {
+            let what = "its images have nowhere to be: name a `registry` in the worker's configuration";
+            return (wanted, vec![what.to_owned()]);
+        };
+        let place = |artifact| {
+            let repository = registry.repository(&manifest.project, artifact);
+            repository.map(|repository| format!("{}/{repository}", registry.address))
+        };
+        for (container, name) in &step.containers {
+            match (place(name), manifest.artifact(name)) {
+                (Ok(place), Some(artifact)) => {
+                    drop(wanted.images.insert(container, Pinned { place, digest: artifact.digest }));
+                }
+                (Err(error), _) => problems.push(error.to_string()),
+                (Ok(_), None) => problems.push(format!("the build has no artifact {name}")),
+            }
+        }
+        let images = manifest.services().flat_map(|step| step.containers.values());
+        wanted.own = images.filter_map(|artifact| place(artifact).ok()).collect();
+        (wanted, problems)
+    }
+
+    /// Where this environment's and project's secrets are, in the account and region of a service.
+    fn secret_place(&self, service: &str) -> Option<SecretPlace> {
+        let parts: Vec<&str> = service.split(':').collect();
+        let ["arn", partition, "ecs", region, account, _] = parts.as_slice() else { return None };
+        Some(SecretPlace {
+            partition: (*partition).to_owned(),
+            region: (*region).to_owned(),
+            account: (*account).to_owned(),
+            prefix: references::prefix(self.session.request()),
+        })
+    }
+
+    /// Asks AWS again for some time if it is busy or out of order, unless the job is wished to stop.
+    async fn patiently<T>(&self, ask: impl AsyncFn() -> Result<T, AwsError>) -> Result<T, Stop> {
+        let mut stop = self.session.stop_signal();
+        tokio::select! {
+            // An answer comes before the wish to stop, if both are there.
+            biased;
+            answer = self.insistently(ask) => answer.map_err(|error| of_aws(&error)),
+            asked = stop.wait() => Err(asked.stop()),
+        }
+    }
+
+    /// The same, whatever is wished.
+    async fn insistently<T>(&self, ask: impl AsyncFn() -> Result<T, AwsError>) -> Result<T, AwsError> {
+        let begun = Instant::now();
+        let mut attempt = 1;
+        loop {
+            match ask().await {
+                Err(error) if error.is_temporary() && begun.elapsed() < PATIENCE => {
+                    tracing::warn!(%error, "AWS is asked again");
+                    aws::pause(attempt).await;
+                    attempt += 1;
+                }
+                answer => return answer,
+            }
+        }
+    }
+}
+
+impl Looked<'_> {
+    fn change(&self) -> ServiceChange {
+        let now = self.now.as_ref();
+        let (definition, count) = (now.map(|now| &now.definition), now.map(|now| now.view.desired_count));
+        let (containers, settings) = revise::differences(definition, count, &self.wanted);
+        ServiceChange {
+            service: self.wanted.step.service.clone(),
+            cluster: Some(self.named.cluster.clone()),
+            task_definition: now.map(|now| now.view.task_definition.clone()),
+            containers,
+            settings,
+        }
+    }
+}
+
+/// A call that failed for good.
+fn of_aws(error: &AwsError) -> Stop {
+    let advice = error.advice();
+    Stop::Failed(Reason::new(Code::ServiceFailed, format!("{error}: {advice}")))
+}

@@ -1,0 +1,286 @@
+//! Making a service run a build: a revision, an update, its rollout to the end, and back if it fails.
+
+use manifest_schema::manifest::{BuildManifest, ServiceStep};
+use manifest_schema::plan::ServiceChange;
+use manifest_schema::{Code, Digest, Reason};
+use serde_json::{Value, json};
+
+use super::follow::Followed;
+use super::judge::{End, Rollout};
+use super::told::Told;
+use super::view::{ContainerView, RolloutState, ServiceView, TaskView};
+use super::{Ecs, Looked, Now, of_aws, revise};
+use crate::stop::{Asked, Stop};
+
+/// A rollout that goes on.
+struct Begun {
+    rollout: Rollout,
+    /// How many tasks the service kept running before, if that was changed.
+    count: Option<u32>,
+}
+
+impl Ecs<'_> {
+    /// Makes a service run this build, or what it ran before if that fails. `approved` is what people agreed to.
+    ///
+    /// # Errors
+    /// [`Stop::RolledBack`] when the service runs what it ran before again; otherwise nothing is sure.
+    pub(crate) async fn deploy(
+        &self,
+        manifest: &BuildManifest,
+        step: &ServiceStep,
+        approved: &ServiceChange,
+    ) -> Result<(), Stop> {
+        let looked = self.look(manifest, step).await?;
+        let Some(now) = &looked.now else {
+            return Err(failed(step, "isn't there: Terraform was to make it, or somebody deleted it"));
+        };
+        if approved.task_definition.as_ref().is_some_and(|approved| *approved != now.view.task_definition) {
+            let message = format!(
+                "service {}: somebody made it run {} since the plan was approved; it is left as it is",
+                step.service, now.view.task_definition
+            );
+            return Err(Stop::Failed(Reason::new(Code::ServiceReplaced, message)));
+        }
+        let mut told = Told::starting_from(&now.view);
+        let Some(begun) = self.begin(&looked, now).await? else {
+            self.session.tell(format!("service {} runs this build already", step.service)).await?;
+            let id = now.view.primary().map_or("", |primary| &primary.id);
+            return self.expect_images(&looked, manifest, id).await;
+        };
+        let followed = self.follow(&looked.named, &begun.rollout, &mut told).await?;
+        let (reason, back) = match followed {
+            Followed::Ended(End::Completed) => {
+                return self.expect_images(&looked, manifest, &begun.rollout.id).await;
+            }
+            Followed::Ended(End::GoingBack { id, definition, said }) => {
+                let reason = because(step, Code::ServiceFailed, &said, &told);
+                (reason, Some(Rollout { id, previous: definition.clone(), definition, scales: false }))
+            }
+            Followed::Ended(End::Stuck(said)) => (because(step, Code::ServiceFailed, &said, &told), None),
+            Followed::Asked(asked) => {
+                let (code, why) = wished(asked)?;
+                (because(step, code, why, &told), None)
+            }
+            Followed::Ended(End::Replaced { definition }) => {
+                let message = format!(
+                    "service {}: somebody else deployed {definition} before the rollout's end; it is left as it is",
+                    step.service
+                );
+                return Err(Stop::Failed(Reason::new(Code::ServiceReplaced, message)));
+            }
+            Followed::Ended(End::Gone) => {
+                return Err(failed(step, "is gone: somebody deleted it before the rollout's end"));
+            }
+        };
+        let back = match back {
+            Some(back) => self.goes_back(&looked, &begun, &reason, back).await?,
+            None => self.go_back(&looked, &begun, &reason).await?,
+        };
+        self.wait_until_back(&looked, &back, &mut told, &reason).await?;
+        let message = format!("{}; it runs {} again", reason.message, back.definition);
+        Err(Stop::RolledBack(Reason { message, ..reason }))
+    }
+
+    /// Registers the revision and updates the service; `None` if it is and runs all that already. An unfinished rollout of
+    /// the same is taken up.
+    async fn begin(&self, looked: &Looked<'_>, now: &Now) -> Result<Option<Begun>, Stop> {
+        let step = looked.wanted.step;
+        let next =
+            revise::revise(&now.definition, &looked.wanted).map_err(|missing| failed(step, &missing.join("; ")))?;
+        let definition_changes = next != revise::registrable(&now.definition);
+        let count = step.desired_count.filter(|count| *count != now.view.desired_count);
+        let previous = now.view.proven().to_owned();
+        let (id, state) = now.view.primary().map_or(("", RolloutState::Unsaid), |one| (&one.id, one.rollout_state));
+        let (goes_on, again) = (state == RolloutState::InProgress, state == RolloutState::Failed);
+        if !definition_changes && !again && count.is_none() {
+            if !goes_on {
+                return Ok(None);
+            }
+            self.session.tell(format!("service {}: its rollout of this build goes on", step.service)).await?;
+            let definition = now.view.task_definition.clone();
+            let rollout = Rollout { id: id.to_owned(), definition, previous, scales: false };
+            return Ok(Some(Begun { rollout, count: None }));
+        }
+        let definition = match definition_changes {
+            true => self.patiently(|| self.api.register(&next)).await?,
+            false => now.view.task_definition.clone(),
+        };
+        let mut change = json!({});
+        if definition_changes || again {
+            change["taskDefinition"] = definition.as_str().into();
+            change["deploymentConfiguration"] = guarded(&now.service["deploymentConfiguration"]);
+        }
+        if again && !definition_changes {
+            change["forceNewDeployment"] = true.into();
+        }
+        if let Some(count) = count {
+            change["desiredCount"] = count.into();
+        }
+        // Not given up halfway for a wish to stop: what was begun has to be followed, or taken back.
+        let after =
+            self.insistently(|| self.api.update(&looked.named, &change)).await.map_err(|error| of_aws(&error))?;
+        let id = id_of(&after, &definition).ok_or_else(|| failed(step, "ECS names no deployment for the update"))?;
+        self.session.tell(format!("service {}: {definition} rolls out as {id}", step.service)).await?;
+        let scales = !definition_changes && !again && !goes_on;
+        let rollout = Rollout { id, definition, previous, scales };
+        Ok(Some(Begun { rollout, count: count.map(|_| now.view.desired_count) }))
+    }
+
+    /// ECS goes back to the definition that ran before; to as many tasks as before, only we do.
+    async fn goes_back(
+        &self,
+        looked: &Looked<'_>,
+        begun: &Begun,
+        reason: &Reason,
+        back: Rollout,
+    ) -> Result<Rollout, Stop> {
+        self.session.tell(format!("{}: it goes back to {} as {}", reason.message, back.definition, back.id)).await?;
+        if let Some(count) = begun.count {
+            self.update_back(looked, &json!({ "desiredCount": count }), reason).await?;
+        }
+        Ok(back)
+    }
+
+    /// Goes back to what ran before, as ECS doesn't.
+    async fn go_back(&self, looked: &Looked<'_>, begun: &Begun, reason: &Reason) -> Result<Rollout, Stop> {
+        let Rollout { definition, previous, scales, .. } = &begun.rollout;
+        if definition == previous && !scales {
+            let message = format!("{}; nothing is known to have run before, so it is left as it is", reason.message);
+            return Err(Stop::Failed(Reason { message, ..reason.clone() }));
+        }
+        self.session.tell(format!("{}: going back to {previous}", reason.message)).await?;
+        let mut change = json!({});
+        if !scales {
+            change["taskDefinition"] = previous.as_str().into();
+        }
+        if let Some(count) = begun.count {
+            change["desiredCount"] = count.into();
+        }
+        let after = self.update_back(looked, &change, reason).await?;
+        let id = id_of(&after, previous).ok_or_else(|| and_then(reason, "ECS names no deployment for going back"))?;
+        Ok(Rollout { id, definition: previous.clone(), previous: previous.clone(), scales: *scales })
+    }
+
+    /// Whatever is wished by now, this is to be done.
+    async fn update_back(&self, looked: &Looked<'_>, change: &Value, reason: &Reason) -> Result<ServiceView, Stop> {
+        let updated = self.insistently(|| self.api.update(&looked.named, change)).await;
+        updated.map_err(|error| and_then(reason, &format!("it can't go back: {error}: {}", error.advice())))
+    }
+
+    async fn wait_until_back(
+        &self,
+        looked: &Looked<'_>,
+        back: &Rollout,
+        told: &mut Told,
+        reason: &Reason,
+    ) -> Result<(), Stop> {
+        let what = match self.follow_back(&looked.named, back, told).await? {
+            Some(End::Completed) => return Ok(()),
+            Some(End::Stuck(said)) => format!("going back to {} failed, too: {said}", back.definition),
+            Some(End::GoingBack { definition, .. } | End::Replaced { definition }) => {
+                format!("somebody else deployed {definition} while it went back; it is left as it is")
+            }
+            Some(End::Gone) => "somebody deleted it while it went back".to_owned(),
+            None => format!("it goes back to {}, which was not done in time", back.definition),
+        };
+        Err(and_then(reason, &what))
+    }
+
+    /// What really runs: every task of the rollout has the images of the build.
+    async fn expect_images(&self, looked: &Looked<'_>, manifest: &BuildManifest, id: &str) -> Result<(), Stop> {
+        // What is done is done, whatever is wished by now.
+        let tasks =
+            self.insistently(|| self.api.tasks(&looked.named, "RUNNING")).await.map_err(|error| of_aws(&error))?;
+        let ours = |task: &&TaskView| task.started_by == id && task.last_status == "RUNNING";
+        let mut problems = Vec::new();
+        let mut number = 0;
+        for task in tasks.iter().filter(ours) {
+            number += 1;
+            problems.extend(foreign_images(task, looked.wanted.step, manifest));
+        }
+        let step = looked.wanted.step;
+        if !problems.is_empty() {
+            problems.truncate(MOST_TOLD);
+            return Err(failed(step, &problems.join("; ")));
+        }
+        self.session.tell(format!("service {}: {number} running with the images of this build", step.service)).await
+    }
+}
+
+/// Most tasks that are told one by one.
+const MOST_TOLD: usize = 5;
+
+/// The containers of a task that run something else than the build has. A digest is that of the image, or, where it is for
+/// several platforms, that of one of its manifests: all of these are among its blobs. Tasks that ECS says no digest of are
+/// pinned by their definition.
+fn foreign_images(task: &TaskView, step: &ServiceStep, manifest: &BuildManifest) -> Vec<String> {
+    let foreign = |container: &ContainerView| {
+        let name = container.name.parse().ok()?;
+        let artifact = manifest.artifact(step.containers.get(&name)?)?;
+        let digest = container.image_digest.as_ref()?;
+        let known =
+            digest.parse::<Digest>().is_ok_and(|digest| artifact.blobs().iter().any(|blob| blob.digest == digest));
+        let (id, name, expected) = (task.id(), &container.name, artifact.digest);
+        (!known).then(|| format!("task {id} runs {digest} in its container {name}, and not {expected}"))
+    };
+    task.containers.iter().filter_map(foreign).collect()
+}
+
+/// The newest deployment, if it brings this definition.
+fn id_of(service: &ServiceView, definition: &str) -> Option<String> {
+    service.primary().filter(|primary| primary.task_definition == definition).map(|primary| primary.id.clone())
+}
+
+/// How a service replaces its tasks, with the circuit breaker on: ECS gives up what doesn't come up, and goes back.
+fn guarded(configuration: &Value) -> Value {
+    let mut configuration = if configuration.is_object() { configuration.clone() } else { json!({}) };
+    let breaker = &mut configuration["deploymentCircuitBreaker"];
+    if !breaker.is_object() {
+        *breaker = json!({});
+    }
+    (breaker["enable"], breaker["rollback"]) = (true.into(), true.into());
+    configuration
+}
+
+/// Why a rollout isn't waited for any longer.
+fn wished(asked: Asked) -> Result<(Code, &'static str), Stop> {
+    match asked {
+        Asked::Deadline => Ok((Code::JobDeadline, "the job ran past its deadline before the rollout's end")),
+        Asked::Cancelled => Ok((Code::JobCancelled, "the job was cancelled before the rollout's end")),
+        Asked::Terminated => Ok((Code::JobCancelled, "the worker's task was told to end before the rollout's end")),
+        Asked::Lost | Asked::Unheard => Err(asked.stop()),
+    }
+}
+
+fn because(step: &ServiceStep, code: Code, why: &str, told: &Told) -> Reason {
+    let ends = told.ends().map(|ends| format!("; {ends}")).unwrap_or_default();
+    Reason::new(code, format!("service {}: {}{ends}", step.service, why.trim_end_matches('.')))
+}
+
+fn and_then(reason: &Reason, what: &str) -> Stop {
+    Stop::Failed(Reason { message: format!("{}; {what}", reason.message), ..reason.clone() })
+}
+
+fn failed(step: &ServiceStep, what: &str) -> Stop {
+    Stop::Failed(Reason::new(Code::ServiceFailed, format!("service {} {what}", step.service)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_circuit_breaker_is_on_and_the_rest_stays() {
+        for (now, expected) in [
+            (Value::Null, json!({"deploymentCircuitBreaker": {"enable": true, "rollback": true}})),
+            (
+                json!({"maximumPercent": 200, "newer": [1], "deploymentCircuitBreaker": {"enable": false, "rollback": false,
+                       "threshold": 5}, "alarms": {"enable": true}}),
+                json!({"maximumPercent": 200, "newer": [1], "deploymentCircuitBreaker": {"enable": true, "rollback": true,
+                       "threshold": 5}, "alarms": {"enable": true}}),
+            ),
+        ] {
+            assert_eq!(guarded(&now), expected);
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Calls of ECS whose requests and answers are JSON as it is.
+//!
+//! The SDK's types have only the fields that its version knows. A task definition that went through them would lose what
+//! is newer, and "nothing else changes" would be untrue. So the SDK signs, sends, retries and sorts errors, but the body
+//! that goes out is ours, and the body that comes back is read before anything is left out.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aws_sdk_ecs::config::interceptors::{
+    AfterDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextMut,
+};
+use aws_sdk_ecs::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_ecs::error::BoxError;
+use aws_smithy_types::body::SdkBody;
+use serde_json::Value;
+
+/// Replaces one request's body, and keeps the answer's.
+#[derive(Clone)]
+pub(super) struct Verbatim {
+    body: Arc<[u8]>,
+    answer: Arc<Mutex<Option<Vec<u8>>>>,
+}
+
+impl Verbatim {
+    pub(super) fn sending(body: &Value) -> Self {
+        Self { body: body.to_string().into_bytes().into(), answer: Arc::default() }
+    }
+
+    /// The answer, once there is one.
+    pub(super) fn answer(&self) -> Option<Value> {
+        let answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
+        serde_json::from_slice(answer.as_deref()?).ok()
+    }
+}
+
+/// Task definitions may hold secrets in plain text; the SDK may print what intercepts its calls.
+impl fmt::Debug for Verbatim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Verbatim")
+    }
+}
+
+impl Intercept for Verbatim {
+    fn name(&self) -> &'static str {
+        "Verbatim"
+    }
+
+    fn modify_before_signing(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let request = context.request_mut();
+        request.headers_mut().insert("content-length", self.body.len().to_string());
+        *request.body_mut() = SdkBody::from(&*self.body);
+        Ok(())
+    }
+
+    fn read_after_deserialization(
+        &self,
+        context: &AfterDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let answer = context.response().body().bytes().map(<[u8]>::to_vec);
+        *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = answer;
+        Ok(())
+    }
+}

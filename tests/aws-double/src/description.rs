@@ -46,6 +46,9 @@ struct AccountDescription {
     /// As `RegisterTaskDefinition` takes them.
     #[serde(default)]
     task_definitions: Vec<Value>,
+    /// By cluster, as `CreateService` takes them; they have been there for long.
+    #[serde(default)]
+    services: BTreeMap<String, Vec<Value>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -96,7 +99,7 @@ impl Description {
         for (image, programs) in self.images {
             programs.into_iter().for_each(|(inside, program)| double.image(&image, &inside, program));
         }
-        let (mut users, mut definitions) = (json!({}), json!({}));
+        let (mut users, mut definitions, mut services) = (json!({}), json!({}), json!({}));
         for (id, described) in &self.accounts {
             let account = double.account(id);
             for role in &described.roles {
@@ -120,13 +123,19 @@ impl Description {
                 let arn = account.task_definition(definition);
                 definitions[definition["family"].as_str().unwrap_or_default()] = arn.into();
             }
+            for (cluster, service) in
+                described.services.iter().flat_map(|(name, all)| all.iter().map(move |one| (name, one)))
+            {
+                services[service["serviceName"].as_str().unwrap_or_default()] =
+                    account.service(cluster, service).into();
+            }
         }
         for (id, described) in self.accounts {
             for function in described.functions {
                 double.account(&id).function(function.function());
             }
         }
-        json!({ "url": double.url(), "users": users, "taskDefinitions": definitions })
+        json!({ "url": double.url(), "users": users, "taskDefinitions": definitions, "services": services })
     }
 }
 

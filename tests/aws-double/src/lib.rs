@@ -235,7 +235,8 @@ impl Double {
         self.state().s3.set_behind(endpoint);
     }
 
-    /// Lets an image have a program at a path inside; several calls add several.
+    /// Lets an image have a program at a path inside; several calls add several. It is named as task definitions name it,
+    /// or by its digest (`sha256:…`), wherever it is pulled from.
     pub fn image(&self, name: &str, inside: &str, program: impl Into<PathBuf>) {
         self.state().ecs.add_image(name, inside, program.into());
     }

@@ -1,4 +1,4 @@
-//! CloudWatch Logs: `GetLogEvents` of the streams that tasks write to (`awslogs`), which are there with their first line.
+//! CloudWatch Logs: `GetLogEvents` of the streams that tasks write to (`awslogs`), which are there once their container runs.
 //! True to AWS: names of streams, order, tokens, limits, errors, IAM by stream. Not doubled: groups and streams that
 //! somebody makes, retention, the delay before a line can be read, everything else of the service.
 

@@ -227,6 +227,15 @@ impl People {
         }
     }
 
+    /// A service that has taken on a role for a task.
+    pub(crate) fn with_role(&self, arn: &str, session: &str) -> Option<Caller> {
+        let role = self.role(arn)?;
+        let account = arn.split(':').nth(4)?;
+        let session = format!("arn:aws:sts::{account}:assumed-role/{}/{session}", role.role.name);
+        let principal = Principal::Session { role: role.arn.clone(), session };
+        Some(Caller::new(principal, "AROAAIRLOCKDOUBLE000".to_owned(), role.policies.clone(), &[]))
+    }
+
     fn session_caller(&self, session: &Session) -> Caller {
         let role = &self.roles[session.role];
         let name = session.arn.rsplit('/').next().unwrap_or_default();

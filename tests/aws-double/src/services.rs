@@ -1,5 +1,6 @@
 //! What tests do to services, their tasks and their images, besides what they do over ECS's own calls.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -22,6 +23,12 @@ impl Double {
     /// or the manifest of the platform that an index points to.
     pub fn resolve_image(&self, part: &str, digest: &str) {
         self.state().ecs.resolve_image(part, digest);
+    }
+
+    /// Lets the images of a registry (its host and port) be pulled only if they were pushed: `storage` is where
+    /// docker-registry has its `repositories` and `blobs`. Images of all other registries are always there.
+    pub fn registry(&self, address: &str, storage: impl Into<PathBuf>) {
+        self.state().ecs.add_registry(address, storage.into());
     }
 
     /// Lets DescribeServices say this about a service, whatever it knows: for what isn't doubled, such as `taskSets`.

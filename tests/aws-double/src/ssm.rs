@@ -12,6 +12,9 @@ use crate::{REGION, State};
 /// Where Parameter Store has what Secrets Manager has.
 const SECRETS: &str = "/aws/reference/secretsmanager/";
 
+/// The end of a secret's ARN, which Secrets Manager draws for each.
+const DRAWN: &str = "-a1B2c3";
+
 /// A parameter, or a secret under the name that it has here.
 #[derive(Debug)]
 pub(crate) struct Parameter {
@@ -24,6 +27,10 @@ fn parameter_arn(account: &str, name: &str) -> String {
     format!("arn:aws:ssm:{REGION}:{account}:parameter/{}", name.trim_start_matches('/'))
 }
 
+fn secret_arn(account: &str, name: &str) -> String {
+    format!("arn:aws:secretsmanager:{REGION}:{account}:secret:{name}{DRAWN}")
+}
+
 impl State {
     pub(crate) fn set_parameter(&mut self, account: &str, name: &str, value: &str) {
         let [account, name, value] = [account, name, value].map(str::to_owned);
@@ -33,6 +40,31 @@ impl State {
 
     pub(crate) fn set_secret(&mut self, account: &str, name: &str, value: &str) {
         self.set_parameter(account, &format!("{SECRETS}{name}"), value);
+    }
+
+    /// What ECS gives a container as a secret, `from` an ARN of either service or the name of a parameter, with a role's
+    /// permissions; or why not.
+    pub(crate) fn secret_for(&self, role: &str, from: &str) -> Result<String, String> {
+        let caller = self.people.with_role(role, "ecs").ok_or("the execution role is missing")?;
+        let account = caller.account().to_owned();
+        let parameter = |name: &str| ("ssm:GetParameters", parameter_arn(&account, name), name.to_owned());
+        let (action, arn, name) = match from.split(':').collect::<Vec<_>>()[..] {
+            ["arn", "aws", "ssm", REGION, _, resource] => {
+                parameter(resource.strip_prefix("parameter").ok_or("it is no parameter")?)
+            }
+            ["arn", "aws", "secretsmanager", REGION, _, "secret", secret] => {
+                // With the end that Secrets Manager draws, or without.
+                let secret = secret.strip_suffix(DRAWN).unwrap_or(secret);
+                ("secretsmanager:GetSecretValue", secret_arn(&account, secret), format!("{SECRETS}{secret}"))
+            }
+            [name] => parameter(name),
+            _ => return Err(format!("{from} is nothing that the double of ECS can read")),
+        };
+        caller.may((action, &arn, &account), &caller.context([]), Guard::None)?;
+        let names = [name.as_str(), name.trim_start_matches('/')];
+        let known = |known: &&Parameter| known.account == account && names.contains(&known.name.as_str());
+        let found = self.parameters.iter().find(known);
+        found.map(|parameter| parameter.value.clone()).ok_or_else(|| format!("{from} is not there"))
     }
 
     /// A call of SSM.
@@ -51,9 +83,7 @@ impl State {
         may("ssm:GetParameter", &arn)?;
         let secret = name.strip_prefix(SECRETS);
         if let Some(secret) = secret {
-            // The end is one that Secrets Manager draws.
-            let arn = format!("arn:aws:secretsmanager:{REGION}:{account}:secret:{secret}-a1B2c3");
-            may("secretsmanager:GetSecretValue", &arn)?;
+            may("secretsmanager:GetSecretValue", &secret_arn(account, secret))?;
         }
         let here = request.scope().is_some_and(|scope| scope.region == REGION);
         let known = |known: &&Parameter| here && (known.account.as_str(), known.name.as_str()) == (account, name);

@@ -39,6 +39,14 @@ impl Both {
         [ours, self.theirs.call(service, operation, parameters.clone())]
     }
 
+    /// A network that moto knows.
+    fn network(&mut self) -> Value {
+        let subnet = self.theirs.call("ec2", "describe_subnets", json!({}))["Subnets"][0]["SubnetId"].clone();
+        let groups = self.theirs.call("ec2", "describe_security_groups", json!({}));
+        let group = groups["SecurityGroups"][0]["GroupId"].clone();
+        json!({ "awsvpcConfiguration": { "subnets": [subnet], "securityGroups": [group] } })
+    }
+
     /// Both answers, which must be the same but for these fields, and for the account, which moto chooses itself.
     fn same(&mut self, service: &str, operation: &str, parameters: &Value, but: &[&str]) {
         let answers = self.call(service, operation, parameters);
@@ -102,9 +110,7 @@ fn tasks_are_described_with_the_fields_that_moto_knows() {
     both.double.image("worker@sha256:0000", "/worker", program("task.sh"));
     both.theirs.call("ecs", "create_cluster", json!({ "clusterName": "airlock" }));
     both.call("ecs", "register_task_definition", &definition());
-    let subnet = both.theirs.call("ec2", "describe_subnets", json!({}))["Subnets"][0]["SubnetId"].clone();
-    let group = both.theirs.call("ec2", "describe_security_groups", json!({}))["SecurityGroups"][0]["GroupId"].clone();
-    let network = json!({ "awsvpcConfiguration": { "subnets": [subnet], "securityGroups": [group] } });
+    let network = both.network();
     let run = json!({
         "cluster": "airlock", "taskDefinition": "deployer", "launchType": "FARGATE", "startedBy": "airlock",
         "networkConfiguration": network, "overrides": { "containerOverrides": [{ "name": "worker", "command": ["x"] }] },
@@ -140,6 +146,64 @@ fn tasks_are_described_with_the_fields_that_moto_knows() {
         &["more"],
     );
     both.same("ecs", "describe_tasks", &json!({ "cluster": "none", "tasks": ["x"] }), &["more"]);
+}
+
+#[test]
+fn services_are_made_described_and_refused_as_moto_does() {
+    let mut both = Both::new();
+    both.double.account(ACCOUNT).cluster("airlock");
+    both.theirs.call("ecs", "create_cluster", json!({ "clusterName": "airlock" }));
+    both.call("ecs", "register_task_definition", &definition());
+    let network = both.network();
+    let create = json!({
+        "cluster": "airlock", "serviceName": "web", "taskDefinition": "deployer", "desiredCount": 2,
+        "launchType": "FARGATE", "networkConfiguration": network, "tags": [{ "key": "team", "value": "web" }],
+        "deploymentConfiguration": { "maximumPercent": 150, "minimumHealthyPercent": 50 },
+    });
+    // moto's tasks start and stay as they are; what else it leaves out, real services have; AWS says who controls
+    // deployments only where that was said.
+    let but = [
+        "createdAt",
+        "updatedAt",
+        "createdBy",
+        "deployments",
+        "events",
+        "runningCount",
+        "pendingCount",
+        "deploymentConfiguration",
+        "deploymentController",
+        "platformFamily",
+        "platformVersion",
+        "availabilityZoneRebalancing",
+        "propagateTags",
+        "enableExecuteCommand",
+        "enableECSManagedTags",
+        "tags",
+        "networkConfiguration",
+    ];
+    both.same("ecs", "create_service", &create, &but);
+    let asked = json!({ "cluster": "airlock", "services": ["web"], "include": ["TAGS"] });
+    both.same("ecs", "describe_services", &asked, &but);
+    let [ours, theirs] = both.call("ecs", "describe_services", &asked);
+    let [ours, theirs] = [&ours["services"][0], &theirs["services"][0]];
+    for field in ["tags", "networkConfiguration"] {
+        assert_eq!(ours[field], theirs[field], "{field}");
+    }
+    let names = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
+    let missing: Vec<_> = names(theirs).difference(&names(ours)).cloned().collect();
+    assert_eq!(missing, ["deploymentController", "taskSets"], "moto says them even of services that have none");
+    let [ours, theirs] = [ours, theirs].map(|service| &service["deployments"][0]);
+    let missing: Vec<_> = names(theirs).difference(&names(ours)).cloned().collect();
+    assert_eq!(missing, Vec::<String>::new(), "{theirs}");
+    assert_eq!((&ours["status"], &ours["desiredCount"]), (&theirs["status"], &theirs["desiredCount"]));
+    for (operation, parameters) in [
+        ("update_service", json!({ "cluster": "airlock", "service": "none", "desiredCount": 1 })),
+        ("delete_service", json!({ "cluster": "airlock", "service": "none" })),
+        ("delete_service", json!({ "cluster": "airlock", "service": "web" })),
+        ("describe_services", json!({ "cluster": "none", "services": ["web"] })),
+    ] {
+        both.same("ecs", operation, &parameters, &["more"]);
+    }
 }
 
 #[test]

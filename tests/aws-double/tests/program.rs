@@ -35,6 +35,7 @@ fn world(task: &Path) -> Value {
                     "memory": "512",
                     "containerDefinitions": [{ "name": "worker", "image": "worker", "entryPoint": ["/worker", "family"] }],
                 }],
+                "services": { "airlock": [{ "serviceName": "web", "taskDefinition": "deployer", "desiredCount": 2 }] },
             },
         },
     })
@@ -65,6 +66,8 @@ fn a_script_gets_its_world_and_nothing_of_it_outlives_the_program() {
     let payload: Value =
         serde_json::from_str(answer["Payload"].as_str().unwrap_or_else(|| panic!("{answer}"))).unwrap();
     assert_eq!(payload["environment"]["A"], "1");
+    let service = json!({ "cluster": "airlock", "services": [told["services"]["web"]] });
+    assert_eq!(boto.call("ecs", "describe_services", service)["services"][0]["runningCount"], 2);
     let run = json!({
         "cluster": "airlock", "taskDefinition": told["taskDefinitions"]["deployer"], "launchType": "FARGATE",
         "networkConfiguration": { "awsvpcConfiguration": { "subnets": ["subnet-1"] } },

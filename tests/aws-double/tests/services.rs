@@ -3,10 +3,13 @@
 
 mod common;
 
+use std::process::Command;
 use std::time::Duration;
 
 use aws_double::{Fate, HealthCheck, Script, ServiceView};
+use common::program;
 use common::services::{GOOD, NEXT, World};
+use emulators::DockerRegistry;
 use serde_json::{Value, json};
 
 const NOT_STARTED: &str = "ECS deployment circuit breaker: tasks failed to start.";
@@ -280,4 +283,30 @@ fn a_service_keeps_its_tasks_and_changes_their_number_without_a_deployment() {
     let forced = world.ecs("update_service", json!({ "service": "web", "forceNewDeployment": true }));
     assert_ne!(forced["service"]["deployments"][0]["id"], before["deployments"][0]["id"]);
     assert_eq!(world.over().deployments[0].definition, world.first);
+}
+
+#[test]
+fn an_image_of_a_registry_that_a_test_names_must_have_been_pushed() {
+    let registry = DockerRegistry::start();
+    let mut world = World::new();
+    world.double.registry(&registry.address(), registry.blobs().parent().unwrap());
+    let mut push = Command::new(emulators::tool("python3"));
+    let pushed = push.arg(program("push.py")).args([registry.address().as_str(), "web"]).output().unwrap();
+    let digest = String::from_utf8(pushed.stdout).unwrap();
+    assert!(digest.starts_with("sha256:"), "{}", String::from_utf8_lossy(&pushed.stderr));
+    for (image, rollout) in [
+        (format!("{}/web@{}", registry.address(), digest.trim()), "COMPLETED"),
+        (format!("{}/other@{}", registry.address(), digest.trim()), "FAILED"),
+        (format!("{}/web@{NEXT}", registry.address()), "FAILED"),
+        (format!("{}/web:latest", registry.address()), "FAILED"),
+        ("elsewhere.example/web:1".to_owned(), "COMPLETED"),
+    ] {
+        let definition = world.register(&image);
+        let answer = world.ecs("update_service", json!({ "service": "web", "taskDefinition": definition }));
+        let ours = answer["service"]["deployments"][0]["id"].as_str().unwrap().to_owned();
+        let end = world.over();
+        assert_eq!(end.deployments[0].id == ours, rollout == "COMPLETED", "{image}: {end:#?}");
+        let failed = end.events.iter().any(|event| event.contains(&format!("{ours}) deployment failed")));
+        assert_eq!(failed, rollout == "FAILED", "{image}");
+    }
 }

@@ -31,13 +31,14 @@ const FIELDS: [&str; 16] = [
 ];
 
 /// What its containers may say to be run as programs; the second half makes no difference here.
-const CONTAINER_FIELDS: [&str; 27] = [
+const CONTAINER_FIELDS: [&str; 28] = [
     "name",
     "image",
     "essential",
     "entryPoint",
     "command",
     "environment",
+    "secrets",
     "stopTimeout",
     "cpu",
     "memory",
@@ -104,6 +105,8 @@ pub(super) struct Container {
     pub(super) entry_point: Vec<String>,
     pub(super) command: Vec<String>,
     pub(super) environment: BTreeMap<String, String>,
+    /// Names of variables, and where their values are: ARNs, or names of parameters.
+    pub(super) secrets: BTreeMap<String, String>,
     /// Between SIGTERM and SIGKILL.
     pub(super) stop_timeout: Duration,
 }
@@ -120,10 +123,10 @@ pub(super) fn texts(value: &Value) -> Vec<String> {
     value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
-/// `[{"name": …, "value": …}]`.
-pub(super) fn environment(value: &Value) -> BTreeMap<String, String> {
-    let pair = |pair: &Value| Some((pair["name"].as_str()?.to_owned(), pair["value"].as_str()?.to_owned()));
-    value.as_array().into_iter().flatten().filter_map(pair).collect()
+/// `[{"name": …, "value": …}]`, or another word for `value`.
+pub(super) fn pairs(list: &Value, value: &str) -> BTreeMap<String, String> {
+    let pair = |pair: &Value| Some((pair["name"].as_str()?.to_owned(), pair[value].as_str()?.to_owned()));
+    list.as_array().into_iter().flatten().filter_map(pair).collect()
 }
 
 fn client(message: impl Into<String>) -> Refusal {
@@ -147,7 +150,8 @@ impl Container {
             log: LogTarget::read(&container["logConfiguration"]),
             entry_point: texts(&container["entryPoint"]),
             command: texts(&container["command"]),
-            environment: environment(&container["environment"]),
+            environment: pairs(&container["environment"], "value"),
+            secrets: pairs(&container["secrets"], "valueFrom"),
             stop_timeout: Duration::from_secs(stop_timeout),
         })
     }
@@ -213,6 +217,11 @@ impl Ecs {
         let containers = containers.iter().map(Container::read).collect::<Result<Vec<_>, _>>()?;
         if !containers.iter().any(|container| container.essential) {
             return Err(client("A task definition must have at least one essential container."));
+        }
+        if containers.iter().any(|one| !one.secrets.is_empty()) && body["executionRoleArn"].is_null() {
+            let message =
+                "When you are specifying container secrets, you must also specify a value for 'executionRoleArn'.";
+            return Err(client(message));
         }
         let fargate = texts(&body["requiresCompatibilities"]).iter().any(|name| name == "FARGATE");
         if fargate && body["networkMode"] != "awsvpc" {

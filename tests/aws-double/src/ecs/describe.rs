@@ -33,8 +33,7 @@ impl Ecs {
         let stream = |task: &Task, container: &TaskContainer| {
             let LogTarget { group, prefix } = container.definition.log.clone()?;
             let stream = format!("{prefix}/{}/{}", container.definition.name, task.id());
-            let lines = container.log.lines();
-            (!lines.is_empty()).then_some((group, stream, lines))
+            task.started.map(|_| (group, stream, container.log.lines()))
         };
         of_account.flat_map(|task| task.containers.iter().filter_map(move |one| stream(task, one))).collect()
     }

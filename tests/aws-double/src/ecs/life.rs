@@ -18,7 +18,7 @@ use super::script::Fate;
 use super::task::{Order, Task, TaskStatus};
 use super::{Ecs, TaskFailure};
 use crate::process::{Process, Program};
-use crate::{Core, REGION};
+use crate::{Core, REGION, State};
 
 /// What the container says when its memory is used up.
 const OUT_OF_MEMORY: &str = "OutOfMemoryError: Container killed due to memory usage";
@@ -121,14 +121,18 @@ impl Launch {
     /// What each of a task's containers starts, whose images are pulled with this.
     fn all(core: &Core, arn: &str, home: &TempDir, failure: Option<&TaskFailure>) -> Result<Vec<Self>, NotStarted> {
         let url = core.url();
-        let mut state = core.state();
-        let ecs = &mut state.ecs;
-        let Some(task) = ecs.tasks.get(arn) else { return Err(NotStarted("forgotten".to_owned())) };
-        let launch = |container| Self::new(ecs, task, container, environment(task, container, &url, home), failure);
-        let launches = task.containers.iter().map(|one| launch(&one.definition)).collect::<Result<_, _>>()?;
-        let digests: Vec<_> = task.containers.iter().map(|one| ecs.scripts.digest_of(&one.definition.image)).collect();
-        let Some(task) = ecs.tasks.get_mut(arn) else { return Err(NotStarted("forgotten".to_owned())) };
-        task.containers.iter_mut().zip(digests).for_each(|(one, digest)| one.digest = Some(digest));
+        let state = &mut *core.state();
+        let Some(task) = state.ecs.tasks.get(arn) else { return Err(NotStarted("forgotten".to_owned())) };
+        let mut launches = Vec::new();
+        for container in task.containers.iter().map(|one| &one.definition) {
+            let mut environment = environment(task, container, &url, home);
+            environment.extend(secrets(state, task, container)?);
+            launches.push(Self::new(&state.ecs, task, container, environment, failure)?);
+        }
+        let Ecs { tasks, scripts, .. } = &mut state.ecs;
+        for one in tasks.get_mut(arn).into_iter().flat_map(|task| &mut task.containers) {
+            one.digest = Some(scripts.digest_of(&one.definition.image));
+        }
         Ok(launches)
     }
 
@@ -145,13 +149,16 @@ impl Launch {
             let (program, arguments) = ("/bin/sh".into(), vec!["-c".to_owned(), does]);
             Ok(Self { program, name: name.clone(), arguments, environment: environment.clone() })
         };
+        if !ecs.scripts.is_there(&container.image) {
+            return Err(NotStarted(cannot_pull(&container.image)));
+        }
         let script = ecs.scripts.of_image(&container.image);
         match script.map(|script| (&script.fate, &script.says)) {
             Some((Fate::ImageMissing, _)) => return Err(NotStarted(cannot_pull(&container.image))),
             Some((Fate::Crash(exit_code), says)) => return shell(crash(*exit_code, says)),
             Some((Fate::Healthy | Fate::Unhealthy(_) | Fate::Stuck, _)) | None => {}
         }
-        let image = ecs.images.get(&container.image).filter(|_| failure != Some(&TaskFailure::Image));
+        let image = ecs.image(&container.image).filter(|_| failure != Some(&TaskFailure::Image));
         let image = image.ok_or_else(|| NotStarted(cannot_pull(&container.image)))?;
         let program = image.programs.get(&name).cloned().ok_or_else(|| {
             NotStarted(format!(
@@ -167,6 +174,21 @@ impl Launch {
         let arguments = container.entry_point.iter().chain(&container.command).skip(1).cloned().collect();
         Ok(Self { program, name, arguments, environment })
     }
+}
+
+/// The values of a container's secrets, if the task's execution role may read them.
+fn secrets(state: &State, task: &Task, container: &Container) -> Result<Vec<(String, String)>, NotStarted> {
+    let role = task.execution_role.as_deref().unwrap_or_default();
+    let read = |(name, from): (&String, &String)| {
+        let value = state.secret_for(role, from).map_err(|why| {
+            NotStarted(format!(
+                "ResourceInitializationError: unable to pull secrets or registry auth: execution resource retrieval \
+                 failed: unable to retrieve secrets: {why}"
+            ))
+        });
+        value.map(|value| (name.clone(), value))
+    };
+    container.secrets.iter().map(read).collect()
 }
 
 /// What ECS says of an image that isn't there.

@@ -2,9 +2,9 @@
 //!
 //! True to AWS: the calls' shapes and errors, `clientToken`, the order of a task's states, what its programs get as
 //! arguments and environment, stop codes and reasons, SIGTERM and SIGKILL a stop timeout apart, that everything in a task
-//! ends with an essential container, PassRole and the role's trust; that a definition is described with every field that
-//! it was registered with. Not doubled: secrets and dependencies of containers that are programs, capacity providers,
-//! networks (any subnet is there), the container's file system and its PID 1 (which ignores signals that it doesn't
+//! ends with an essential container, PassRole and the role's trust, secrets that the execution role may read; that a
+//! definition is described with every field that it was registered with. Not doubled: containers that wait for others,
+//! capacity providers but Fargate's two, networks (any subnet is there), the container's file system and its PID 1 (which ignores signals that it doesn't
 //! handle). What a service is and what of it isn't doubled, `services` says.
 
 mod definition;
@@ -15,6 +15,9 @@ mod run;
 mod script;
 mod services;
 mod task;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -107,6 +110,12 @@ impl Ecs {
     pub(crate) fn add_image(&mut self, name: &str, inside: &str, program: PathBuf) {
         let image = self.images.entry(name.to_owned()).or_insert_with(|| Image { programs: BTreeMap::new() });
         image.programs.insert(inside.to_owned(), program);
+    }
+
+    /// The image that a container names: by the name that it was given, or by its digest.
+    fn image(&self, named: &str) -> Option<&Image> {
+        let digest = named.split_once('@').map(|(_, digest)| digest);
+        self.images.get(named).or_else(|| self.images.get(digest?))
     }
 
     pub(crate) fn remove_image(&mut self, name: &str) {

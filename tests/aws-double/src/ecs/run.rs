@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::definition::{Container, Definition, environment, texts};
+use super::definition::{Container, Definition, pairs, texts};
 use super::task::{Order, Task, TaskContainer, TaskStatus};
 use super::{Ecs, TaskFailure, life, may, only};
 use crate::http::Refusal;
@@ -14,7 +14,8 @@ use crate::people::Caller;
 use crate::{Core, State};
 
 /// What RunTask may say; the second half makes no difference here.
-const FIELDS: [&str; 15] = [
+const FIELDS: [&str; 16] = [
+    "capacityProviderStrategy",
     "cluster",
     "clientToken",
     "count",
@@ -69,7 +70,7 @@ pub(super) fn run_task(
         caller.context([("ecs:cluster", cluster.clone()), ("ecs:enable-execute-command", execute.to_string())]);
     may(caller, "ecs:RunTask", &definition.arn, &context)?;
     let roles = roles(state, caller, &definition, &body["overrides"])?;
-    check_place(body, &definition)?;
+    let provider = place(body, &definition)?;
     definition.check_runnable()?;
     let containers = overridden(&definition.containers, &body["overrides"])?;
     let token = token(body)?;
@@ -92,7 +93,9 @@ pub(super) fn run_task(
     }
     let mut tasks = Vec::new();
     for _ in 0..count {
-        let task = new_task(state, body, &cluster, &definition, &containers, roles.clone());
+        let task = new_task(state, body, &cluster, &definition, &containers);
+        let (role, execution_role) = roles.clone();
+        let task = Task { role, execution_role, provider: provider.clone(), ..task };
         tasks.push(task.arn.clone());
         let orders = task.orders.subscribe();
         tokio::spawn(life::live(Arc::clone(core), task.arn.clone(), orders, failure.clone()));
@@ -105,13 +108,11 @@ pub(super) fn run_task(
     Ok(json!({ "tasks": described, "failures": [] }))
 }
 
-/// The task's role, if the caller may pass on both roles and both trust ECS.
-fn roles(
-    state: &State,
-    caller: &Caller,
-    definition: &Definition,
-    overrides: &Value,
-) -> Result<Option<String>, Refusal> {
+/// The role of a task, and the one that ECS starts it with.
+type Roles = (Option<String>, Option<String>);
+
+/// The task's roles, if the caller may pass on both and both trust ECS.
+fn roles(state: &State, caller: &Caller, definition: &Definition, overrides: &Value) -> Result<Roles, Refusal> {
     only(overrides, "ecs:RunTask overrides", &OVERRIDES)?;
     let role = |field: &str, own: &Option<String>| overrides[field].as_str().map(str::to_owned).or_else(|| own.clone());
     let task = role("taskRoleArn", &definition.task_role);
@@ -128,12 +129,21 @@ fn roles(
             return Err(Refusal::new(400, "ClientException", message));
         }
     }
-    Ok(task)
+    Ok((task, execution))
 }
 
-fn check_place(body: &Value, definition: &Definition) -> Result<(), Refusal> {
-    if body["launchType"] != "FARGATE" {
-        return Err(Refusal::not_doubled("ecs:RunTask with a launch type other than FARGATE"));
+/// The capacity provider that the task is placed by, if it is by one and may be placed there at all.
+fn place(body: &Value, definition: &Definition) -> Result<Option<String>, Refusal> {
+    let strategy = body["capacityProviderStrategy"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let provider = strategy.first().and_then(|first| first["capacityProvider"].as_str());
+    match (body["launchType"].as_str(), provider) {
+        (Some("FARGATE"), None) | (None, Some("FARGATE" | "FARGATE_SPOT")) => {}
+        (Some(_), Some(_)) => {
+            let message = "Specifying both a launch type and capacity provider strategy is not supported. Remove one and \
+                           try again.";
+            return Err(invalid(message));
+        }
+        (Some(_) | None, _) => return Err(Refusal::not_doubled("ecs:RunTask anywhere but on Fargate")),
     }
     if !definition.fargate {
         return Err(invalid("Task definition does not support launch_type FARGATE."));
@@ -145,7 +155,7 @@ fn check_place(body: &Value, definition: &Definition) -> Result<(), Refusal> {
     if texts(&network["subnets"]).is_empty() {
         return Err(invalid("subnets can not be empty."));
     }
-    Ok(())
+    Ok(provider.map(str::to_owned))
 }
 
 /// The containers with what RunTask overrides.
@@ -161,7 +171,7 @@ fn overridden(containers: &[Container], overrides: &Value) -> Result<Vec<Contain
         if one["command"].is_array() {
             container.command = texts(&one["command"]);
         }
-        container.environment.extend(environment(&one["environment"]));
+        container.environment.extend(pairs(&one["environment"], "value"));
     }
     Ok(containers)
 }
@@ -175,14 +185,7 @@ fn token(body: &Value) -> Result<Option<String>, Refusal> {
     Ok(Some(token.to_owned()))
 }
 
-fn new_task(
-    state: &mut State,
-    body: &Value,
-    cluster: &str,
-    definition: &Definition,
-    containers: &[Container],
-    role: Option<String>,
-) -> Task {
+fn new_task(state: &mut State, body: &Value, cluster: &str, definition: &Definition, containers: &[Container]) -> Task {
     let text = |name: &str| body[name].as_str().map(str::to_owned);
     let mut overrides = json!({ "inferenceAcceleratorOverrides": [] });
     for (name, value) in body["overrides"].as_object().into_iter().flatten() {
@@ -195,7 +198,6 @@ fn new_task(
     let task = state.ecs.new_task(cluster, definition);
     Task {
         containers: containers.iter().cloned().map(TaskContainer::new).collect(),
-        role,
         cpu: size("cpu", &definition.cpu),
         memory: size("memory", &definition.memory),
         overrides,
@@ -220,6 +222,8 @@ impl Ecs {
             containers: definition.containers.iter().cloned().map(TaskContainer::new).collect(),
             serves: None,
             role: definition.task_role.clone(),
+            execution_role: definition.execution_role.clone(),
+            provider: None,
             cpu: definition.cpu.clone(),
             memory: definition.memory.clone(),
             overrides: json!({ "inferenceAcceleratorOverrides": [], "containerOverrides": [] }),

@@ -1,6 +1,7 @@
 //! What tests decide about the tasks of services and images: how they fare, what they write, how slowly they go.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use manifest_schema::Digest;
@@ -85,6 +86,8 @@ pub(super) struct Scripts {
     services: BTreeMap<String, Script>,
     /// Digests, by a part of an image's reference.
     resolved: BTreeMap<String, String>,
+    /// Where registries have what was pushed to them, by their address.
+    registries: BTreeMap<String, PathBuf>,
 }
 
 impl Scripts {
@@ -111,6 +114,22 @@ impl Scripts {
         (cast, number)
     }
 
+    /// Whether an image can be pulled: from a registry that a test has named only if it is there.
+    pub(super) fn is_there(&self, image: &str) -> bool {
+        let of = |(address, storage): (&String, &PathBuf)| {
+            let name = image.strip_prefix(address)?.strip_prefix('/')?;
+            let (repository, link) = match name.split_once("@sha256:") {
+                Some((repository, hex)) => (repository, format!("_manifests/revisions/sha256/{hex}/link")),
+                None => {
+                    let (repository, tag) = name.split_once(':').unwrap_or((name, "latest"));
+                    (repository, format!("_manifests/tags/{tag}/current/link"))
+                }
+            };
+            Some(storage.join("repositories").join(repository).join(link).is_file())
+        };
+        self.registries.iter().find_map(of).unwrap_or(true)
+    }
+
     /// The digest that a container with this image says it runs.
     pub(super) fn digest_of(&self, image: &str) -> String {
         let resolved = self.resolved.iter().find(|(part, _)| image.contains(part.as_str())).map(|(_, digest)| digest);
@@ -131,5 +150,9 @@ impl Ecs {
 
     pub(crate) fn resolve_image(&mut self, part: &str, digest: &str) {
         self.scripts.resolved.insert(part.to_owned(), digest.to_owned());
+    }
+
+    pub(crate) fn add_registry(&mut self, address: &str, storage: PathBuf) {
+        self.scripts.registries.insert(address.to_owned(), storage);
     }
 }

@@ -84,6 +84,10 @@ pub(super) struct Task {
     /// What it is to a service, if it is of one: such a task has no processes.
     pub(super) serves: Option<Serves>,
     pub(super) role: Option<String>,
+    /// What secrets and images are fetched with.
+    pub(super) execution_role: Option<String>,
+    /// Where it was placed, if it was by a capacity provider.
+    pub(super) provider: Option<String>,
     pub(super) cpu: String,
     pub(super) memory: String,
     /// What RunTask said.
@@ -263,6 +267,7 @@ impl Task {
             "taskArn": self.arn, "taskDefinitionArn": self.definition, "version": self.version,
             "ephemeralStorage": { "sizeInGiB": 20 },
         });
+        put(&mut task, "capacityProviderName", self.provider.clone());
         put(&mut task, "startedBy", self.started_by.clone());
         put(&mut task, "startedAt", self.started.map(seconds));
         put(&mut task, "stoppingAt", self.stopping.map(seconds));

@@ -15,7 +15,7 @@ use crate::people::Caller;
 pub(in crate::ecs) struct Counts {
     /// On their way up.
     pub(super) pending: usize,
-    /// Those that stop but still serve, too.
+    /// Those that are to stop but still serve, too.
     pub(super) running: usize,
     /// Those that are to go on, in either.
     pub(super) wanted: usize,
@@ -58,8 +58,12 @@ impl Ecs {
             counts.wanted += usize::from(task.is_wanted());
             match task.last {
                 TaskStatus::Provisioning | TaskStatus::Pending | TaskStatus::Activating => counts.pending += 1,
-                TaskStatus::Running | TaskStatus::Deactivating => counts.running += 1,
-                TaskStatus::Stopping | TaskStatus::Deprovisioning | TaskStatus::Stopped => {}
+                TaskStatus::Running | TaskStatus::Deactivating if task.serves_on() => counts.running += 1,
+                TaskStatus::Running
+                | TaskStatus::Deactivating
+                | TaskStatus::Stopping
+                | TaskStatus::Deprovisioning
+                | TaskStatus::Stopped => {}
             }
         }
         counts

@@ -53,6 +53,11 @@ impl Task {
         self.is_wanted() && self.last == TaskStatus::Running && settled
     }
 
+    /// Whether nothing of it has ended.
+    pub(super) fn serves_on(&self) -> bool {
+        self.containers.iter().all(|one| one.exit_code.is_none() || !one.definition.essential)
+    }
+
     /// Tells it to stop, for its service's reason.
     pub(super) fn scale_down(&mut self, deployment: &str) {
         self.ends(SCHEDULER, &format!("Scaling activity initiated by (deployment {deployment})"));
@@ -103,6 +108,7 @@ impl Task {
 
     /// Pulls its images.
     fn pull(&mut self, scripts: &mut Scripts, service: &str, fate: Fate) -> Option<Happening> {
+        let missing = self.images().iter().position(|image| !scripts.is_there(image));
         match fate {
             Fate::Stuck => {
                 let (script, container) = scripts.cast(service, &self.images());
@@ -110,16 +116,11 @@ impl Task {
                 (serves.script, serves.container) = (script, container);
                 None
             }
-            Fate::ImageMissing => {
-                let number = self.serves.as_ref()?.container;
-                let container = self.containers.get_mut(number)?;
-                let reason = cannot_pull(&container.definition.image);
-                container.reason = Some(reason.clone());
-                self.ends("TaskFailedToStart", &reason);
-                self.go_to(TaskStatus::Deprovisioning);
-                Some(Happening::Failed)
-            }
+            Fate::ImageMissing => self.fail_to_pull(self.serves.as_ref()?.container),
             Fate::Healthy | Fate::Crash(_) | Fate::Unhealthy(_) => {
+                if let Some(missing) = missing {
+                    return self.fail_to_pull(missing);
+                }
                 for one in &mut self.containers {
                     one.digest = Some(scripts.digest_of(&one.definition.image));
                 }
@@ -127,6 +128,15 @@ impl Task {
                 None
             }
         }
+    }
+
+    fn fail_to_pull(&mut self, number: usize) -> Option<Happening> {
+        let container = self.containers.get_mut(number)?;
+        let reason = cannot_pull(&container.definition.image);
+        container.reason = Some(reason.clone());
+        self.ends("TaskFailedToStart", &reason);
+        self.go_to(TaskStatus::Deprovisioning);
+        Some(Happening::Failed)
     }
 
     /// Writes what its script says.

@@ -4,8 +4,10 @@ use manifest_schema::trust::TerraformRules;
 use policy::configuration::{ConfigFile, Problem, check};
 
 const ALLOWED: &str = "registry.terraform.io/hashicorp/aws";
-const LOCK: (&str, &str) =
-    (".terraform.lock.hcl", "provider \"registry.terraform.io/hashicorp/aws\" {\n  version = \"5.100.0\"\n}\n");
+const LOCK: (&str, &str) = (
+    ".terraform.lock.hcl",
+    "provider \"registry.terraform.io/hashicorp/aws\" {\n  version = \"5.100.0\"\n  hashes  = [\"h1:aws=\"]\n}\n",
+);
 
 fn problems(files: &[(&str, &str)]) -> Vec<Problem> {
     let files: Vec<ConfigFile<'_>> =
@@ -312,7 +314,10 @@ fn providers_are_allowed_and_locked() {
     assert_eq!(codes(&[aws]), ["configuration.unlocked"], "no lock file");
     assert_eq!(codes(&[aws, LOCK]), [] as [&str; 0]);
     assert_eq!(codes(&[("main.tf", "resource \"terraform_data\" \"q\" {}\n")]), [] as [&str; 0], "built in");
-    let evil = (".terraform.lock.hcl", "provider \"registry.terraform.io/evil/aws\" {\n}\n");
+    let evil = (
+        ".terraform.lock.hcl",
+        "provider \"registry.terraform.io/evil/aws\" {\n  version = \"5.100.0\"\n  hashes  = [\"h1:evil=\"]\n}\n",
+    );
     assert_eq!(codes(&[aws, evil]), ["configuration.provider"]);
     let renamed = (
         "main.tf",
@@ -320,6 +325,8 @@ fn providers_are_allowed_and_locked() {
     );
     assert_eq!(codes(&[renamed, LOCK]), ["configuration.provider"]);
     assert_eq!(codes(&[(".terraform.lock.hcl", "x \"y\" {}\n")]), ["configuration.unknown-block"]);
+    let without = LOCK.1.replace("\"h1:aws=\"", "");
+    assert_eq!(codes(&[aws, (LOCK.0, &without)]), ["configuration.unlocked"]);
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use manifest_schema::plan::{
     ImageChange, LockedProvider, ResourceAction, ServiceChange, StateVersion, TerraformChanges,
 };
-use policy::plan::{PlanError, PlanParts, RULES, Verdict, findings, verdict};
+use policy::plan::{PlanError, PlanParts, RULES, Verdict, Written, findings, verdict};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -17,7 +17,15 @@ const AWS: &[u8] = include_bytes!("fixtures/aws-risky.json");
 
 /// What a saved plan comes to whose output of `terraform show -json` this is: on a state, under a lock file.
 fn summarise(json: &[u8], shown: &[String]) -> Result<TerraformChanges, PlanError> {
-    policy::plan::summarise(PlanParts { json, state: STATE, lock: b"" }, shown)
+    let written = written_in(json);
+    policy::plan::summarise(PlanParts { json, state: STATE, lock: b"", written: &written }, shown)
+}
+
+/// As if the authors had written everything that is in the plan.
+fn written_in(json: &[u8]) -> Written {
+    let mut written = Written::default();
+    written.add(str::from_utf8(json).unwrap_or_default());
+    written
 }
 
 const STATE: &[u8] = br#"{"version":4,"serial":7,"lineage":"4f38ec2a"}"#;
@@ -35,7 +43,8 @@ fn of(changes: &TerraformChanges, address: &str) -> (ResourceAction, Vec<String>
 fn a_summary_says_which_state_and_which_providers_the_plan_is_for() {
     let lock =
         b"provider \"registry.terraform.io/hashicorp/aws\" {\n  version = \"5.100.0\"\n  hashes = [\"zh:00\"]\n}\n";
-    let parts = PlanParts { json: CHANGE, state: STATE, lock };
+    let written = written_in(CHANGE);
+    let parts = PlanParts { json: CHANGE, state: STATE, lock, written: &written };
     let summary = policy::plan::summarise(parts, &[]).unwrap();
     assert_eq!(summary.state, Some(StateVersion { lineage: "4f38ec2a".to_owned(), serial: 7 }));
     let aws = LockedProvider {

@@ -5,16 +5,25 @@
 
 use manifest_schema::plan::ResourceAction::{self, DeleteCreate, Forget, Import, Move, Update};
 use manifest_schema::plan::{Finding, Severity, TerraformChanges};
-use policy::plan::{PlanError, PlanParts, RULES, Verdict, findings, verdict};
+use policy::plan::{PlanError, PlanParts, RULES, Verdict, Written, findings, verdict};
 use serde_json::{Value, json};
 
 /// `import` and `moved` blocks for resources that stay as they are, that change and that are replaced; a `removed`
 /// block; two resources that really stay as they are.
 const IMPORTS_AND_MOVES: &[u8] = include_bytes!("fixtures/imports-and-moves.json");
 
-/// What a saved plan comes to whose output of `terraform show -json` this is: on no state, without providers.
+/// What a saved plan comes to whose output of `terraform show -json` this is: on no state, without providers, of authors
+/// who wrote everything that is in it.
 fn summarise(json: &[u8], shown: &[String]) -> Result<TerraformChanges, PlanError> {
-    policy::plan::summarise(PlanParts { json, state: br#"{"version":4,"serial":0,"lineage":""}"#, lock: b"" }, shown)
+    summarise_of(json, shown, &[str::from_utf8(json).unwrap()])
+}
+
+/// The same, of authors who wrote this.
+fn summarise_of(json: &[u8], shown: &[String], texts: &[&str]) -> Result<TerraformChanges, PlanError> {
+    let mut written = Written::default();
+    texts.iter().for_each(|text| written.add(text));
+    let state = br#"{"version":4,"serial":0,"lineage":""}"#;
+    policy::plan::summarise(PlanParts { json, state, lock: b"", written: &written }, shown)
 }
 
 fn actions(plan: &[u8]) -> Vec<(String, ResourceAction)> {
@@ -67,7 +76,7 @@ fn every_import_move_and_removal_needs_a_person() {
     );
     assert!(found.iter().all(|finding| finding.severity == Severity::High));
     assert_eq!(verdict(&found), Verdict::Person);
-    assert_eq!(RULES, "2026-11-5", "plans that older rules judged are stale");
+    assert_eq!(RULES, "2026-11-6", "plans that older rules judged are stale");
 }
 
 #[test]
@@ -230,4 +239,69 @@ fn other_errors_do_not_tell_keys_either() {
     let twice = twice.replace("{\"x\":1}", "{\"x\":1,\"x\":1}");
     let error = summarise(twice.as_bytes(), &[]).unwrap_err();
     assert_eq!(error.to_string(), "t.a[…]: its values can't be read: a key is repeated");
+}
+
+/// A plan that changes the maps of two instances with these keys, and deletes one.
+fn with_keys(key: &str, member: &str) -> Vec<u8> {
+    let change = |address: String, actions: &[&str], after: Value| {
+        let before = json!({"input": {"kind": "old", member: "1"}});
+        json!({"address": address, "mode": "managed", "type": "terraform_data",
+            "change": {"actions": actions, "before": before, "after": after, "after_unknown": {}}})
+    };
+    let after = json!({"input": {"kind": "new", member: "2"}});
+    let plan = json!({"format_version": "1.2", "terraform_version": "1.11.0", "complete": true, "resource_changes": [
+        change(format!("module.zone[\"{key}\"].terraform_data.copy[\"{key}\"]"), &["update"], after.clone()),
+        change(format!("terraform_data.copy[\"{key}\"]"), &["delete"], Value::Null),
+        change("terraform_data.copy[\"web\"]".to_owned(), &["update"], after.clone()),
+        change("terraform_data.counted[4711]".to_owned(), &["update"], after),
+    ]});
+    plan.to_string().into_bytes()
+}
+
+/// Threat model, row 37: `for_each = toset([base64encode(x.output)])`, and the names that a data source found.
+#[test]
+fn a_key_that_nobody_wrote_is_withheld_and_needs_a_person() {
+    let authors = ["for_each = toset([\"web\"])", "resource \"terraform_data\" \"copy\" { input = { kind = 1 } }"];
+    let plan = with_keys("aHVudGVyMg==", "c2VjcmV0");
+    let summary = summarise_of(&plan, &[], &authors).unwrap();
+    let told: Vec<_> =
+        summary.changes.iter().map(|change| (change.address.as_str(), change.attributes.join(" "))).collect();
+    let told: Vec<_> = told.iter().map(|(address, attributes)| (*address, attributes.as_str())).collect();
+    let paths = "input.kind input[…]";
+    assert_eq!(
+        told,
+        [
+            ("module.zone[\"(withheld 1)\"].terraform_data.copy[\"(withheld 1)\"]", paths),
+            ("terraform_data.copy[\"(withheld 1)\"]", ""),
+            ("terraform_data.copy[\"web\"]", paths),
+            ("terraform_data.counted[4711]", paths),
+        ]
+    );
+    let text =
+        serde_json::to_string(&summary).unwrap() + &serde_json::to_string(&findings(Some(&summary), &[])).unwrap();
+    assert!(!text.contains("aHVudGVyMg") && !text.contains("c2VjcmV0"), "{text}");
+    let found: Vec<_> = findings(Some(&summary), &[]).into_iter().map(|f| (f.rule, f.address)).collect();
+    let rules: Vec<_> = found.iter().map(|(rule, address)| format!("{rule} {address}")).collect();
+    assert_eq!(
+        rules,
+        [
+            "resource.deleted terraform_data.copy[\"(withheld 1)\"]",
+            "key.withheld module.zone[\"(withheld 1)\"].terraform_data.copy[\"(withheld 1)\"]",
+            "key.withheld terraform_data.copy[\"(withheld 1)\"]",
+        ]
+    );
+}
+
+#[test]
+fn a_member_of_a_map_is_named_if_somebody_wrote_it_or_the_trust_policy_shows_the_map() {
+    let plan = with_keys("web", "c2VjcmV0");
+    let texts = ["\"web\" kind"];
+    let attributes = |shown: &[&str], texts: &[&str]| {
+        let shown: Vec<_> = shown.iter().map(|name| (*name).to_owned()).collect();
+        summarise_of(&plan, &shown, texts).unwrap().changes.swap_remove(0).attributes.join(" ")
+    };
+    assert_eq!(attributes(&[], &texts), "input.kind input[…]");
+    assert_eq!(attributes(&["terraform_data.input"], &texts), "input.c2VjcmV0 input.kind");
+    assert_eq!(attributes(&["terraform_data.input.c2VjcmV0"], &texts), "input.c2VjcmV0 input.kind");
+    assert_eq!(attributes(&[], &["\"web\" kind", "c2VjcmV0"]), "input.c2VjcmV0 input.kind");
 }

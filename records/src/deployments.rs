@@ -1,5 +1,7 @@
 //! Deployment records: what was deployed, and what runs.
 
+use std::collections::BTreeSet;
+
 use manifest_schema::deployment::DeploymentRecord;
 use manifest_schema::dsse::MAX_ENVELOPE;
 use manifest_schema::gates::{Deployed, RecordedDeployment};
@@ -107,6 +109,28 @@ pub async fn get(
 pub fn is_missing(dead: &Job, latest: Option<&DeploymentRecord>) -> bool {
     let written = dead.recorded().is_some() || latest.is_some_and(|record| record.job == dead.id());
     dead.ended().is_some() && !dead.steps().is_empty() && !written
+}
+
+/// Manifests of builds that are, or may be, live in any step, those of dead jobs included whose record is still missing.
+///
+/// # Errors
+/// When the store can't be read.
+pub async fn live(
+    production: &Store,
+    ambient: &Ambient,
+    environment: &EnvironmentName,
+    project: &ProjectName,
+) -> Result<BTreeSet<Digest>, RecordError> {
+    let mut live = BTreeSet::new();
+    for job in lease::unrecorded(production, environment, project).await? {
+        let journal = Journal::open(production, ambient, WriterKind::Worker, job).await?;
+        live.extend(journal.map(|dead| dead.request().request.manifest));
+    }
+    if let Some(latest) = latest(production, environment, project).await? {
+        let steps = latest.steps.iter().flat_map(|step| &step.live);
+        live.extend(steps.chain(&latest.complete).map(|build| build.manifest));
+    }
+    Ok(live)
 }
 
 /// What a plan made now starts from.

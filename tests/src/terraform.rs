@@ -30,14 +30,35 @@ impl Scratch {
     }
 
     fn make_door(&mut self, interrupted: &str) {
-        let wrapper = self.outside("terraform-behind-a-door");
         let (began, open) = (self.outside("door-reached"), self.outside("door-open"));
-        let script = format!(
-            "#!/bin/sh\ntrap '{interrupted}' INT\nif [ \"$1\" = apply ]; then\n  : >'{}'\n  while [ ! -e '{}' ]; do sleep 0.02; done\nfi\nexec '{}' \"$@\"\n",
+        self.wrap_terraform(&format!(
+            "trap '{interrupted}' INT\nif [ \"$1\" = apply ]; then\n  : >'{}'\n  while [ ! -e '{}' ]; do sleep 0.02; done\nfi",
             began.display(),
             open.display(),
-            programs::terraform().display()
-        );
+        ));
+    }
+
+    /// From now on each Terraform of a worker leaves a process behind that never ends by itself and holds all that it
+    /// inherited, as a provider can.
+    pub fn leave_strays(&mut self) {
+        let noted = self.outside("strays");
+        self.wrap_terraform(&format!("sleep 100000 &\necho $! >>'{}'", noted.display()));
+    }
+
+    /// The processes that were left behind and are still there.
+    pub fn strays(&self) -> Vec<String> {
+        let noted = fs::read_to_string(self.outside("strays")).unwrap_or_default();
+        let alive = |pid: &&str| {
+            let state = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            state.contains("(sleep) ") && !state.contains("(sleep) Z")
+        };
+        noted.lines().filter(alive).map(str::to_owned).collect()
+    }
+
+    /// From now on workers run these lines of a script before they run Terraform.
+    fn wrap_terraform(&mut self, before: &str) {
+        let wrapper = self.outside("terraform-wrapped");
+        let script = format!("#!/bin/sh\n{before}\nexec '{}' \"$@\"\n", programs::terraform().display());
         fs::write(&wrapper, script).unwrap();
         fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).unwrap();
         self.set("AIRLOCK_TERRAFORM", wrapper);

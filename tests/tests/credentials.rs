@@ -23,12 +23,17 @@ fn plan(cloud: &Cloud, manifest: &str) -> Run {
     cloud.airlock(&["launch-deploy-job", manifest, "--action", "plan", "--follow"])
 }
 
-/// Production whose planner's Terraform acts as a role that trusts `trusted` and may do `actions`, for so long at a time,
-/// and where a plan runs a thief before Terraform. The planner's key is in KMS; its role may use that key, write to the bucket `production`, and
-/// take Terraform's role on.
+/// [`production`] where a plan runs a thief before Terraform.
 fn with_thief(trusted: &str, lasts: Duration, actions: &[&str]) -> Cloud {
+    production(trusted, lasts, actions, |cloud| hire_thief(cloud, lasts))
+}
+
+/// Production whose planner's Terraform acts as a role that trusts `trusted` and may do `actions`, for so long at a time,
+/// and where what `terraform` gives runs as Terraform. The planner's key is in KMS; its role may use that key, write to the
+/// bucket `production`, and take Terraform's role on.
+fn production(trusted: &str, lasts: Duration, actions: &[&str], terraform: impl FnOnce(&Cloud) -> PathBuf) -> Cloud {
     let mut cloud = Cloud::new();
-    let thief = hire_thief(&cloud, lasts);
+    let terraform = terraform(&cloud);
     let account = cloud.double.account(PRODUCTION);
     account.key("planner", 2, KeyState::Enabled);
     account.bucket("production", None);
@@ -52,7 +57,7 @@ fn with_thief(trusted: &str, lasts: Duration, actions: &[&str]) -> Cloud {
                 config["key"] = "awskms:///alias/planner".into();
                 config["terraformRole"] = TERRAFORM.into();
             }
-            config["terraform"] = thief.display().to_string().into();
+            config["terraform"] = terraform.display().to_string().into();
         },
     );
     let public = |cloud: &Cloud, key: &str| cloud.ok(&["key", "public", "--ssh", key]).stdout.trim().to_owned();
@@ -67,18 +72,52 @@ fn with_thief(trusted: &str, lasts: Duration, actions: &[&str]) -> Cloud {
 /// What runs as Terraform: on `plan` first the thief, in the place of a provider, which asks again once its session is
 /// over.
 fn hire_thief(cloud: &Cloud, lasts: Duration) -> PathBuf {
-    let thief = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs/thief.py");
     let pause = if lasts < LONG { lasts.as_secs() + 1 } else { 0 };
-    let [python, thief, report, terraform] =
-        [emulators::tool("python3"), thief, report(cloud), flows::terraform()].map(|path| path.display().to_string());
     let wrapper = cloud.outside("terraform-with-a-thief");
-    let script = format!(
-        "#!/bin/sh\nif [ \"$1\" = plan ]; then\n  '{python}' '{thief}' \"$PPID\" '{report}' {pause} || exit 1\nfi\n\
-         exec '{terraform}' \"$@\"\n"
-    );
-    fs::write(&wrapper, script).unwrap();
-    fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).unwrap();
+    let (thief, terraform) = (thief(cloud, "\"$PPID\"", pause), flows::terraform());
+    let script =
+        format!("if [ \"$1\" = plan ]; then\n  {thief} || exit 1\nfi\nexec '{}' \"$@\"\n", terraform.display());
+    program(&wrapper, &script);
     wrapper
+}
+
+/// Makes the thief a provider that the bundle locks and the trust policy allows, and which Terraform itself runs.
+fn hire_thief_as_provider(cloud: &Cloud) -> PathBuf {
+    let script = format!("read -r _ _ _ worker _ <\"/proc/$PPID/stat\"\n{}\n", thief(cloud, "\"$worker\"", 0));
+    let inside = "mirror/example.com/test/thief/1.0.0/linux_amd64/terraform-provider-thief_v1.0.0";
+    let provider = cloud.outside(inside);
+    fs::create_dir_all(provider.parent().unwrap()).unwrap();
+    program(&provider, &script);
+    let mirror = cloud.outside("mirror").display().to_string();
+    let settings = format!("provider_installation {{\n  filesystem_mirror {{\n    path = \"{mirror}\"\n  }}\n}}\n");
+    let rc = cloud.outside("terraform.rc");
+    fs::write(&rc, settings).unwrap();
+    let required = "terraform {\n  required_providers {\n    thief = {\n      source = \"example.com/test/thief\"\n    }\n  }\n}\n\n\
+                    resource \"thief_loot\" \"all\" {}\n";
+    cloud.write("infra/thief.tf", required);
+    let rc = format!("TF_CLI_CONFIG_FILE={}", rc.display());
+    let terraform = flows::terraform();
+    cloud.run("env", &[&rc, &terraform.display().to_string(), "-chdir=infra", "init", "-input=false"]).exits(0);
+    let settings = "path = \"infra\"\nprovider-mirror = \"../mirror\"\nplatforms = [\"linux_amd64\"]";
+    cloud.replace(&cloud.path("airlock.toml"), "path = \"infra\"", settings);
+    cloud.commit("Use a provider");
+    cloud.next_policy(|policy| {
+        policy["environments"]["production"]["terraform"]["providers"] = json!(["example.com/test/thief"]);
+    });
+    terraform
+}
+
+/// A line of a script that runs the thief.
+fn thief(cloud: &Cloud, worker: &str, pause: u64) -> String {
+    let thief = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs/thief.py");
+    let [python, thief, report] =
+        [emulators::tool("python3"), thief, report(cloud)].map(|path| path.display().to_string());
+    format!("'{python}' '{thief}' {worker} '{report}' {pause}")
+}
+
+fn program(path: &Path, script: &str) {
+    fs::write(path, format!("#!/bin/sh\n{script}")).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 fn report(cloud: &Cloud) -> PathBuf {
@@ -91,7 +130,23 @@ fn threat_36_a_provider_gets_a_session_that_can_neither_sign_nor_write_the_store
     let cloud = with_thief(PLANNER, LONG, &["ec2:Describe*"]);
     let manifest = cloud.publish();
     plan(&cloud, &manifest).exits(0);
-    let found = cloud.read(&report(&cloud));
+    stole_nothing(&cloud);
+    let signed = cloud.double.calls_of("kms:Sign").into_iter().filter_map(|call| call.caller);
+    assert!(signed.into_iter().any(|by| by.contains(":assumed-role/planner/")), "the worker itself may sign");
+}
+
+/// Threat model, row 36: below Terraform it is no different. What isn't a provider ends the plan.
+#[test]
+fn threat_36_nor_does_a_provider_that_terraform_itself_runs() {
+    let cloud = production(PLANNER, LONG, &["ec2:Describe*"], hire_thief_as_provider);
+    let manifest = cloud.publish();
+    plan(&cloud, &manifest).exits(5).explains(&["terraform.failed"]);
+    stole_nothing(&cloud);
+}
+
+#[track_caller]
+fn stole_nothing(cloud: &Cloud) {
+    let found = cloud.read(&report(cloud));
     for (what, came) in found["looked"].as_object().unwrap() {
         let refused = ["Permission denied", "Operation not permitted"].contains(&came.as_str().unwrap_or_default());
         assert!(refused, "{what} of the worker: {came}");
@@ -117,9 +172,6 @@ fn threat_36_a_provider_gets_a_session_that_can_neither_sign_nor_write_the_store
         let by: Vec<_> = cloud.double.calls_of(call).into_iter().filter_map(|call| call.caller).collect();
         assert!(by.contains(&session), "{call} was called by {by:?}");
     }
-    let signed = cloud.double.calls_of("kms:Sign").into_iter().filter_map(|call| call.caller);
-    assert!(signed.into_iter().any(|by| by.contains(":assumed-role/planner/")), "the worker itself may sign");
-
     let log = cloud.double.task(&cloud.task_of(&job)).log;
     assert!(log.contains("asked for Terraform's credentials in a wrong way"), "{log}");
     let told = format!("{log}{:?}", cloud.events(&job));

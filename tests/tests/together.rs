@@ -125,3 +125,14 @@ fn two_deploys_at_once_of_one_build_are_one_deployment() {
     assert_eq!(records.len(), 1, "{told}");
     scratch.expect_consistent(records[0]["manifest"].as_str().unwrap());
 }
+
+/// A provider can go to the background, with the lock on the work directory in its hands.
+#[test]
+fn what_terraform_leaves_running_keeps_no_other_job_waiting() {
+    let mut scratch = Scratch::new();
+    scratch.leave_strays();
+    scratch.deploy().exits(0);
+    scratch.change_page("newer");
+    scratch.deploy().exits(0);
+    assert_eq!(scratch.strays(), Vec::<String>::new());
+}

@@ -1,7 +1,5 @@
 //! An apply job: does what an approved plan says, exactly that, and records what it did.
 
-use std::path::PathBuf;
-
 use manifest_schema::deployment::{LeaseHolder, StepOutcome};
 use manifest_schema::gates::{Admission, AdmittedPlan};
 use manifest_schema::job::{Happening, JobOutcome};
@@ -14,13 +12,14 @@ use records::plans::{self, ClaimState};
 use store::Creation;
 
 use crate::cluster::Cluster;
-use crate::fetch::{self, Images};
+use crate::fetch::{self, Bundle, Images};
 use crate::plan::summary;
 use crate::record;
 use crate::session::Session;
 use crate::stop::Stop;
 use crate::terraform::{Redaction, SavedPlan, StatePlace, Terraform};
 use crate::work::WorkDir;
+use crate::written;
 
 /// Everything that the steps need, checked.
 struct Prepared<'a> {
@@ -88,7 +87,7 @@ async fn check<'a>(
     session: &'a Session,
     admission: &Admission,
     work: &WorkDir,
-    bundle: Option<PathBuf>,
+    bundle: Option<Bundle>,
 ) -> Result<Prepared<'a>, Stop> {
     let plan = planned(admission)?;
     let approved = plan.summary();
@@ -101,13 +100,15 @@ async fn check<'a>(
     let services = services_unchanged(&cluster, admission, plan).await?;
     let mut prepared = Prepared { terraform: None, cluster };
     let mut changes = None;
-    if let Some(root) = bundle {
+    if let Some(bundle) = bundle {
         let saved = saved_plan(session, plan).await?;
-        let mut terraform = Terraform::init(session, work, root, &admission.environment().terraform).await?;
+        let mut terraform = Terraform::init(session, work, bundle.root, &admission.environment().terraform).await?;
         let shown = approved.terraform.as_ref().map_or(&[][..], |terraform| &terraform.shown);
         let planned = terraform.show(&saved).await?;
-        changes = Some(planned.changes(shown)?);
-        if let Some((_, variables)) = admission.manifest().manifest().terraform() {
+        let manifest = admission.manifest().manifest();
+        let written = written::by_authors(session, manifest, bundle.written, shown).await?;
+        changes = Some(planned.changes(shown, &written)?);
+        if let Some((_, variables)) = manifest.terraform() {
             terraform.conceal(Redaction::of_plan(planned.json(), variables)?);
         }
         prepared.terraform = Some((terraform, saved));

@@ -14,6 +14,7 @@ use manifest_schema::manifest::{Artifact, BlobRef, BuildManifest, Content, FileE
 use manifest_schema::storage::Key;
 use manifest_schema::{Code, Reason};
 use policy::configuration::{self, ConfigFile, LOCK_FILE};
+use policy::plan::Written;
 use records::with_causes;
 
 use crate::session::Session;
@@ -31,8 +32,16 @@ pub(crate) enum Images {
 
 /// What was fetched.
 pub(crate) struct Fetched {
-    /// The root module, when the build has a Terraform step.
-    pub(crate) bundle: Option<PathBuf>,
+    /// What the build's Terraform step needs, if it has one.
+    pub(crate) bundle: Option<Bundle>,
+}
+
+/// A Terraform bundle, extracted.
+pub(crate) struct Bundle {
+    /// The root module.
+    pub(crate) root: PathBuf,
+    /// The text of its files.
+    pub(crate) written: Written,
 }
 
 /// Fetches what the build's steps need.
@@ -136,11 +145,11 @@ async fn present(session: &Session, blob: BlobRef) -> Result<(), Stop> {
 }
 
 /// Streams the bundle into the private directory, and extracts it only when it is what the manifest names.
-async fn extract(session: &Session, work: &WorkDir, artifact: &Artifact, blob: BlobRef) -> Result<PathBuf, Stop> {
+async fn extract(session: &Session, work: &WorkDir, artifact: &Artifact, blob: BlobRef) -> Result<Bundle, Stop> {
     let failed = |error: io::Error| Stop::failed(format!("can't write to the work directory: {error}"));
     let (archive, root) = (work.join("bundle.tar"), work.join(ROOT));
-    let sink = private_file(&archive).map_err(failed)?;
-    session.sides().artifacts.read_blob(&blob, sink).await?;
+    let sink = Both(private_file(&archive).map_err(failed)?, Written::default());
+    let Both(_, written) = session.sides().artifacts.read_blob(&blob, sink).await?;
     private_directory(&root).map_err(failed)?;
     let into = Dir::open_ambient_dir(&root, ambient_authority()).map_err(failed)?;
     let archive = File::open(&archive).map_err(failed)?;
@@ -158,7 +167,20 @@ async fn extract(session: &Session, work: &WorkDir, artifact: &Artifact, blob: B
             Stop::refused(Code::ArchiveUnsafe, format!("bundle {}: {}", artifact.name, with_causes(&error)))
         }
     })?;
-    Ok(root)
+    Ok(Bundle { root, written })
+}
+
+/// A file, and what is read from it on its way there.
+struct Both(File, Written);
+
+impl io::Write for Both {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write_all(bytes).and_then(|()| self.1.write_all(bytes)).map(|()| bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush().and_then(|()| self.1.flush())
+    }
 }
 
 fn files(artifact: &Artifact) -> &[FileEntry] {

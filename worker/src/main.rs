@@ -15,6 +15,7 @@ mod start;
 mod stop;
 mod terraform;
 mod work;
+mod written;
 
 use std::process::ExitCode;
 

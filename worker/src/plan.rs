@@ -19,6 +19,7 @@ use crate::session::Session;
 use crate::stop::Stop;
 use crate::terraform::{Terraform, Variables, errored};
 use crate::work::WorkDir;
+use crate::written;
 
 /// Verifies, fetches, plans, signs.
 pub(crate) async fn run(session: &Session) -> Result<(), Stop> {
@@ -39,15 +40,16 @@ pub(crate) async fn run(session: &Session) -> Result<(), Stop> {
     let mut saved = None;
     let mut changes = None;
     let mut owned = Vec::new();
-    if let Some(root) = fetched.bundle {
+    if let Some(bundle) = fetched.bundle {
         let rules = &admission.environment().terraform;
-        let mut terraform = Terraform::init(session, &work, root, rules).await?;
+        let mut terraform = Terraform::init(session, &work, bundle.root, rules).await?;
         let variables = Variables::write(&work, manifest, &references::read(session, manifest).await?)?;
         let (plan, bytes) = terraform.plan(&variables).await?;
         drop(variables);
         let planned = terraform.show(&plan).await?;
         errored::expect_settled(session, &planned).await?;
-        changes = Some(planned.changes(&rules.shown)?);
+        let written = written::by_authors(session, manifest, bundle.written, &rules.shown).await?;
+        changes = Some(planned.changes(&rules.shown, &written)?);
         saved = Some(bytes);
         // What a drift job finds is told, and nothing comes of it.
         if request.action == Action::Plan {

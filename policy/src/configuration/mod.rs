@@ -150,6 +150,7 @@ pub fn check(files: &[ConfigFile<'_>], rules: Option<&TerraformRules>) -> Vec<Pr
             files::Kind::Json => read::json(file),
             files::Kind::Lock => {
                 providers.lock_seen();
+                problems.extend(locked_providers(file.bytes).err());
                 problems.extend(rules.into_iter().flat_map(|rules| pins::in_lock(file, rules)));
                 read::hcl(file)
             }

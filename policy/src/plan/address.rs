@@ -6,7 +6,20 @@
 pub(super) fn without_keys(address: &str) -> String {
     pieces(address).into_iter().fold(String::new(), |bare, piece| match piece {
         Piece::Names(names) => bare + names,
-        Piece::Key(_) => bare + "[…]",
+        Piece::Key { .. } => bare + "[…]",
+    })
+}
+
+/// The address with other keys where `other` gives one for a key as it was before it was quoted. It isn't asked about
+/// numbers, which `count` makes: they tell how many there are, no more.
+pub(super) fn with_keys(address: &str, mut other: impl FnMut(&str) -> Option<String>) -> String {
+    pieces(address).into_iter().fold(String::new(), |told, piece| match piece {
+        Piece::Names(names) => told + names,
+        Piece::Key { bracketed, .. } if is_number(bracketed) => told + bracketed,
+        Piece::Key { bracketed, quoted } => match other(&unescaped(quoted)) {
+            Some(key) => told + "[\"" + &key + "\"]",
+            None => told + bracketed,
+        },
     })
 }
 
@@ -14,15 +27,24 @@ pub(super) fn without_keys(address: &str) -> String {
 pub(super) fn keys(address: &str) -> Vec<String> {
     let key = |piece| match piece {
         Piece::Names(_) => None,
-        Piece::Key(quoted) => Some(unescaped(quoted)),
+        Piece::Key { quoted, .. } => Some(unescaped(quoted)),
     };
     pieces(address).into_iter().filter_map(key).collect()
 }
 
+fn is_number(bracketed: &str) -> bool {
+    let inner = bracketed.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    inner.is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 enum Piece<'a> {
     Names(&'a str),
-    /// What is between brackets, and between quotes within these if there are any.
-    Key(&'a str),
+    Key {
+        /// With its brackets.
+        bracketed: &'a str,
+        /// What is between brackets, and between quotes within these if there are any.
+        quoted: &'a str,
+    },
 }
 
 /// A bracket or quote that isn't closed makes a key of all the rest.
@@ -37,7 +59,8 @@ fn pieces(address: &str) -> Vec<Piece<'_>> {
             }
             None => bracket.split_once(']').unwrap_or((bracket, "")),
         };
-        pieces.extend([Piece::Names(names), Piece::Key(key)]);
+        let bracketed = &rest[names.len()..rest.len() - after.len()];
+        pieces.extend([Piece::Names(names), Piece::Key { bracketed, quoted: key }]);
         rest = after;
     }
     pieces.push(Piece::Names(rest));
@@ -109,6 +132,9 @@ mod tests {
         ] {
             assert_eq!(keys(address), expected, "{address}");
             assert_eq!(without_keys(address), bare, "{address}");
+            assert_eq!(with_keys(address, |_| None), address);
+            let told = with_keys(address, |_| Some("k".to_owned()));
+            assert_eq!(told, bare.replace("[…]", if address.contains("[0]") { "[0]" } else { "[\"k\"]" }), "{address}");
         }
     }
 }

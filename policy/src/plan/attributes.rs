@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use manifest_schema::plan::ValueChange;
 
+use super::written::Written;
 use crate::json::{Kind, Node, quoted};
 
 /// What Terraform says about one place in a resource.
@@ -43,9 +44,10 @@ impl Leaf<'_> {
     }
 }
 
-/// Every attribute that differs, in no particular order. `shown` has attribute paths of this resource's type.
-pub(super) fn changed<'n>(sides: Sides<'n>, shown: &BTreeSet<&str>) -> Vec<Leaf<'n>> {
-    let mut walk = Walk { shown, leaves: Vec::new() };
+/// Every attribute that differs, in no particular order. `shown` has attribute paths of this resource's type. A path that
+/// comes to a key which nobody wrote ends there, unless all that is below may be shown.
+pub(super) fn changed<'n>(sides: Sides<'n>, shown: &BTreeSet<&str>, written: &Written) -> Vec<Leaf<'n>> {
+    let mut walk = Walk { shown, written, leaves: Vec::new() };
     // Names of top-level attributes come from the provider's schema, so they are listed even if all is sensitive.
     walk.children(&At::default(), false, sides);
     walk.leaves
@@ -53,6 +55,7 @@ pub(super) fn changed<'n>(sides: Sides<'n>, shown: &BTreeSet<&str>) -> Vec<Leaf<
 
 struct Walk<'s, 'n> {
     shown: &'s BTreeSet<&'s str>,
+    written: &'s Written,
     leaves: Vec<Leaf<'n>>,
 }
 
@@ -116,7 +119,14 @@ impl<'n> Walk<'_, 'n> {
             return;
         }
         for key in keys {
-            self.visit(at.key(key), show, sides.map(|node| member(node, key)));
+            let within = sides.map(|node| member(node, key));
+            let top = at.path.is_empty();
+            if top || show || self.written.has(key) || self.shown.contains(join(&at.path, key).as_str()) {
+                self.visit(at.key(key), show, within);
+            } else if within.differ() || marked(within.unknown) {
+                let path = format!("{}[…]", at.path);
+                self.leaves.push(Leaf { path, keys: at.key(key).keys, sides: within, show: false });
+            }
         }
         for index in 0..length {
             self.visit(at.index(index), show, sides.map(|node| item(node, index)));

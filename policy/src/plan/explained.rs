@@ -64,6 +64,12 @@ pub const FINDING_RULES: &[FindingRule] = &[
         advice: "Find out who did it; an apply may undo it.",
     },
     FindingRule {
+        name: "key.withheld",
+        meaning: "An instance has a key that was computed from something else than the text of the build.",
+        advice: "Look in the configuration what `for_each` makes keys of, and whether it is clear which instance is meant; \
+                 use keys that are written there, if you can.",
+    },
+    FindingRule {
         name: "service.created",
         meaning: "A service doesn't exist yet: this deploy is the first to run it.",
         advice: "Approve if it is meant to be there.",
@@ -84,6 +90,7 @@ mod tests {
     fn every_rule_is_explained() {
         let rules = RESOURCE_RULES.iter().map(|rule| rule.name).chain([
             "drift.found",
+            "key.withheld",
             "service.created",
             "service.other-images",
         ]);

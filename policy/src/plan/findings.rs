@@ -5,8 +5,10 @@ use std::cmp::Reverse;
 use manifest_schema::plan::{Finding, ResourceAction, ResourceChange, ServiceChange, Severity, TerraformChanges};
 use serde::Serialize;
 
+use super::summary::WITHHELD;
+
 /// Version of the rules. Another version makes a plan stale, so change it with any change of what is found.
-pub const RULES: &str = "2026-11-5";
+pub const RULES: &str = "2026-11-6";
 
 /// Whether a person must approve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -65,6 +67,11 @@ pub fn findings(terraform: Option<&TerraformChanges>, services: &[ServiceChange]
             }
         };
         found.push(finding("drift.found", Severity::Medium, &change.address, &with_paths(what, &change.attributes)));
+    }
+    let all = terraform.iter().flat_map(|terraform| terraform.changes.iter().chain(&terraform.drift));
+    for change in all.filter(|change| change.address.contains(&format!("[\"({WITHHELD} "))) {
+        let what = "has a key that isn't in the build's text; what production knows may be in it, so it isn't told";
+        found.push(finding("key.withheld", Severity::Medium, &change.address, what));
     }
     for service in services.iter().filter(|service| service.task_definition.is_none()) {
         let what = "doesn't exist yet; this deploy is the first to run it";

@@ -13,9 +13,11 @@ mod format;
 mod owned;
 mod secrets;
 mod summary;
+mod written;
 
 pub use explained::{FINDING_RULES, FindingRule};
 pub use findings::{RULES, Verdict, findings, verdict};
 pub use format::PlanError;
 pub use owned::{OwnedService, owned_services};
 pub use summary::{PlanParts, summarise};
+pub use written::Written;

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use manifest_schema::plan::{ResourceAction, ResourceChange, TerraformChanges};
 
-use super::address::{keys, without_keys};
+use super::address::{keys, with_keys, without_keys};
 use super::attributes::{Sides, changed};
 use super::format::{Plan, PlanError, Resource};
 use super::secrets::Secrets;
+use super::written::Written;
 use crate::configuration::locked_providers;
 use crate::state;
 
@@ -20,13 +21,21 @@ pub struct PlanParts<'a> {
     pub state: &'a [u8],
     /// The dependency lock file that it was made under: `.terraform.lock.hcl` in it.
     pub lock: &'a [u8],
+    /// What the authors of this build, and of the builds that may be live, wrote.
+    pub written: &'a Written,
 }
+
+/// What stands in place of a key that is withheld, before its number.
+pub(super) const WITHHELD: &str = "withheld";
 
 /// Summarises a saved plan.
 ///
 /// `shown` names attributes whose values may be shown, as `type.attribute` (`aws_ecs_service.desired_count`) or a path
 /// within one (`aws_instance.tags.Name`). An attribute that Terraform calls sensitive, wholly or in part, is not shown
 /// even then, nor is a value that repeats such text. A resource that goes away lists no attributes; it loses all of them.
+///
+/// A key that the authors didn't write is withheld: production's own data may be in it. Instances are told apart by
+/// numbers, `x.y["(withheld 1)"]`; of attributes it is told only that something below the path changes.
 ///
 /// A plan in which the key of an instance or an attribute repeats sensitive text is refused. Hiding the key would let
 /// an author choose what approvers don't see, and would tell for each of thousands of keys whether it guessed a secret.
@@ -37,10 +46,11 @@ pub struct PlanParts<'a> {
 pub fn summarise(saved: PlanParts<'_>, shown: &[String]) -> Result<TerraformChanges, PlanError> {
     let plan = Plan::parse(saved.json)?;
     let shown: BTreeSet<&str> = shown.iter().map(String::as_str).collect();
-    let secrets = Secrets::of(&plan)?;
+    let mut telling =
+        Telling { shown: &shown, secrets: Secrets::of(&plan)?, written: saved.written, withheld: BTreeMap::new() };
     Ok(TerraformChanges {
-        changes: changes(plan.resource_changes.as_deref(), &shown, &secrets)?,
-        drift: changes(plan.resource_drift.as_deref(), &shown, &secrets)?,
+        changes: changes(plan.resource_changes.as_deref(), &mut telling)?,
+        drift: changes(plan.resource_drift.as_deref(), &mut telling)?,
         outputs: plan.outputs()?,
         version: plan.terraform_version,
         providers: locked_providers(saved.lock).map_err(PlanError::Lock)?,
@@ -49,19 +59,38 @@ pub fn summarise(saved: PlanParts<'_>, shown: &[String]) -> Result<TerraformChan
     })
 }
 
-fn changes(
-    resources: Option<&[Resource<'_>]>,
-    shown: &BTreeSet<&str>,
-    secrets: &Secrets,
-) -> Result<Vec<ResourceChange>, PlanError> {
+/// What may be told of a plan.
+struct Telling<'a> {
+    shown: &'a BTreeSet<&'a str>,
+    secrets: Secrets,
+    written: &'a Written,
+    /// Keys of instances that are not told, numbered as they came.
+    withheld: BTreeMap<String, usize>,
+}
+
+impl Telling<'_> {
+    /// An address as it may be told.
+    fn address(&mut self, address: &str) -> String {
+        with_keys(address, |key| {
+            if self.written.has(key) {
+                return None;
+            }
+            let next = self.withheld.len() + 1;
+            let number = *self.withheld.entry(key.to_owned()).or_insert(next);
+            Some(format!("({WITHHELD} {number})"))
+        })
+    }
+}
+
+fn changes(resources: Option<&[Resource<'_>]>, telling: &mut Telling<'_>) -> Result<Vec<ResourceChange>, PlanError> {
     let mut changes = Vec::new();
     for resource in resources.unwrap_or_default() {
         let actions = resource.actions()?;
         if !actions.is_empty() {
-            nameable(resource, secrets)?;
+            nameable(resource, &telling.secrets)?;
         }
         for action in actions {
-            changes.push(change(resource, action, shown, secrets)?);
+            changes.push(change(resource, action, telling)?);
         }
     }
     changes.sort_by(|a, b| (&a.address, a.action, &a.attributes).cmp(&(&b.address, b.action, &b.attributes)));
@@ -78,25 +107,24 @@ fn nameable(resource: &Resource<'_>, secrets: &Secrets) -> Result<(), PlanError>
     }
 }
 
-fn address(resource: &Resource<'_>, action: ResourceAction) -> String {
-    let mut address = resource.address.clone();
+fn address(resource: &Resource<'_>, action: ResourceAction, telling: &mut Telling<'_>) -> String {
+    let mut address = telling.address(&resource.address);
     if let Some(key) = &resource.deposed {
         address.push_str(&format!(" (deposed object {key})"));
     }
     if let Some(previous) = resource.previous_address.as_ref().filter(|_| action == ResourceAction::Move) {
-        address.push_str(&format!(" (moved from {previous})"));
+        address.push_str(&format!(" (moved from {})", telling.address(previous)));
     }
     address
 }
 
-fn change<'s>(
+fn change(
     resource: &Resource<'_>,
     action: ResourceAction,
-    shown: &BTreeSet<&'s str>,
-    secrets: &Secrets,
+    telling: &mut Telling<'_>,
 ) -> Result<ResourceChange, PlanError> {
     let mut change = ResourceChange {
-        address: address(resource, action),
+        address: address(resource, action, telling),
         resource_type: resource.resource_type.clone(),
         action,
         attributes: Vec::new(),
@@ -118,9 +146,10 @@ fn change<'s>(
         before_sensitive: before_sensitive.as_ref(),
         after_sensitive: after_sensitive.as_ref(),
     };
-    let own = |name: &&'s str| name.strip_prefix(resource.resource_type.as_str())?.strip_prefix('.');
-    let shown: BTreeSet<&str> = shown.iter().filter_map(own).collect();
-    let leaves = changed(sides, &shown);
+    let own = telling.shown.iter().filter_map(|name| name.strip_prefix(resource.resource_type.as_str()));
+    let shown: BTreeSet<&str> = own.filter_map(|name| name.strip_prefix('.')).collect();
+    let secrets = &telling.secrets;
+    let leaves = changed(sides, &shown, telling.written);
     let gone = matches!(action, ResourceAction::Delete | ResourceAction::Forget);
     for leaf in &leaves {
         let secret = |side: &Option<String>| side.as_ref().is_some_and(|value| secrets.within(value));
@@ -138,6 +167,7 @@ fn change<'s>(
     if !gone {
         change.attributes = leaves.into_iter().map(|leaf| leaf.path).collect();
         change.attributes.sort();
+        change.attributes.dedup();
     }
     Ok(change)
 }

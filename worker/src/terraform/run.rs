@@ -7,7 +7,8 @@ use std::time::Duration;
 use manifest_schema::job::Happening;
 use manifest_schema::{Code, Reason};
 use records::config::WorkerRole;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::Instant;
@@ -123,8 +124,13 @@ async fn interruptible(
         send_interrupt(pid);
         std::future::pending::<std::convert::Infallible>().await
     };
+    let ending = async {
+        let status = child.wait().await;
+        end_group(pid);
+        status
+    };
     let waiting = async {
-        let ((output, errors), status) = tokio::join!(listening, child.wait());
+        let ((output, errors), status) = tokio::join!(listening, ending);
         (output, errors, status)
     };
     let (output, errors, status) = tokio::select! {
@@ -140,6 +146,17 @@ fn send_interrupt(pid: Option<Pid>) {
         && let Err(error) = kill_process(pid, Signal::INT)
     {
         tracing::warn!(%error, "Terraform could not be interrupted");
+    }
+}
+
+/// Ends what Terraform left running, such as a provider that went to the background: it would keep the work directory's
+/// lock, and maybe the stream that is being read.
+fn end_group(leader: Option<Pid>) {
+    match leader.map(|leader| kill_process_group(leader, Signal::KILL)) {
+        Some(Ok(())) => tracing::debug!("what Terraform left was killed"),
+        // Usually there is nobody left.
+        Some(Err(Errno::SRCH)) | None => {}
+        Some(Err(error)) => tracing::warn!(%error, "what Terraform may have left running could not be killed"),
     }
 }
 

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use manifest_schema::plan::TerraformChanges;
 use manifest_schema::{Code, Digest};
 use policy::configuration::LOCK_FILE;
-use policy::plan::PlanParts;
+use policy::plan::{PlanParts, Written};
 
 use super::memory;
 use crate::stop::Stop;
@@ -96,9 +96,9 @@ pub(crate) struct Planned {
 }
 
 impl Planned {
-    /// By the rules of this version; of `shown` attributes with their values.
-    pub(crate) fn changes(&self, shown: &[String]) -> Result<TerraformChanges, Stop> {
-        let parts = PlanParts { json: &self.json, state: &self.state, lock: &self.lock };
+    /// By the rules of this version; of `shown` attributes with their values, and no keys but those `written`.
+    pub(crate) fn changes(&self, shown: &[String], written: &Written) -> Result<TerraformChanges, Stop> {
+        let parts = PlanParts { json: &self.json, state: &self.state, lock: &self.lock, written };
         policy::plan::summarise(parts, shown).map_err(|error| Stop::failed(format!("terraform's plan: {error}")))
     }
 

@@ -79,8 +79,8 @@ impl<'a> Account<'a> {
         added["taskDefinition"]["taskDefinitionArn"].as_str().expect("it has been given one").to_owned()
     }
 
-    /// A service of a cluster, as `CreateService` takes it, that has been there for long: its deployment is COMPLETED, its
-    /// tasks run. One that ECS doesn't roll itself (of CodeDeploy, for example) has neither. Its ARN.
+    /// A service of a cluster, as `CreateService` takes it, that has been there for long: its deployment is COMPLETED,
+    /// its tasks run. One that ECS doesn't roll itself (of CodeDeploy, for example) has no tasks. Its ARN.
     ///
     /// # Panics
     /// When ECS refuses it, or its script doesn't let it get there.

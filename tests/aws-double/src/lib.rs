@@ -1,6 +1,7 @@
-//! What of AWS the tests need and no emulator has, as one HTTP server on loopback: Lambda and ECS that run real programs,
-//! ECS's services and what their tasks write to CloudWatch Logs, STS and IAM over several accounts, KMS with Ed25519, Parameter Store, S3 that asks IAM before an S3 server behind it, and the tokens that
-//! GitHub gives its jobs. Each service speaks its own protocol; its module says what is true to AWS and what is not.
+//! What of AWS the tests need and no emulator has, as one HTTP server on loopback: Lambda and ECS that run real
+//! programs, ECS's services and what their tasks write to CloudWatch Logs, STS and IAM over several accounts, KMS with
+//! Ed25519, Parameter Store, S3 that asks IAM before an S3 server behind it, and the tokens that GitHub gives its jobs.
+//! Each service speaks its own protocol; its module says what is true to AWS and what is not.
 //!
 //! It answers only calls by identities that it knows and whose credentials haven't expired, and takes a call for the
 //! region and the service that the signature names. It doesn't check the signature itself: `moto` does neither, and the
@@ -235,8 +236,8 @@ impl Double {
         self.state().s3.set_behind(endpoint);
     }
 
-    /// Lets an image have a program at a path inside; several calls add several. It is named as task definitions name it,
-    /// or by its digest (`sha256:…`), wherever it is pulled from.
+    /// Lets an image have a program at a path inside; several calls add several. It is named as task definitions name
+    /// it, or by its digest (`sha256:…`), wherever it is pulled from.
     pub fn image(&self, name: &str, inside: &str, program: impl Into<PathBuf>) {
         self.state().ecs.add_image(name, inside, program.into());
     }

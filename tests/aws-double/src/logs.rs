@@ -1,6 +1,6 @@
-//! CloudWatch Logs: `GetLogEvents` of the streams that tasks write to (`awslogs`), which are there once their container runs.
-//! True to AWS: names of streams, order, tokens, limits, errors, IAM by stream. Not doubled: groups and streams that
-//! somebody makes, retention, the delay before a line can be read, everything else of the service.
+//! CloudWatch Logs: `GetLogEvents` of the streams that tasks write to (`awslogs`), which are there once their container
+//! runs. True to AWS: names of streams, order, tokens, limits, errors, IAM by stream. Not doubled: groups and streams
+//! that somebody makes, retention, the delay before a line can be read, everything else of the service.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -94,7 +94,10 @@ fn page(asked: &Value, lines: &[Line]) -> Result<Value, Refusal> {
         }
     };
     let (to, from) = (to.min(lines.len()), from.min(lines.len()));
-    let event = |(at, line): &&Line| json!({ "timestamp": milliseconds(*at), "message": line, "ingestionTime": milliseconds(*at) });
+    let event = |(at, line): &&Line| {
+        let at = milliseconds(*at);
+        json!({ "timestamp": at, "message": line, "ingestionTime": at })
+    };
     let events: Vec<_> = lines[from..to].iter().map(event).collect();
     Ok(json!({
         "events": events, "nextForwardToken": format!("f/{to:056}/s"), "nextBackwardToken": format!("b/{from:056}/s"),

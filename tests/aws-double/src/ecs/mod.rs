@@ -1,11 +1,12 @@
 //! ECS on Fargate: task definitions, tasks that are the real programs on this machine, and services.
 //!
 //! True to AWS: the calls' shapes and errors, `clientToken`, the order of a task's states, what its programs get as
-//! arguments and environment, stop codes and reasons, SIGTERM and SIGKILL a stop timeout apart, that everything in a task
-//! ends with an essential container, PassRole and the role's trust, secrets that the execution role may read; that a
-//! definition is described with every field that it was registered with. Not doubled: containers that wait for others,
-//! capacity providers but Fargate's two, networks (any subnet is there), the container's file system and its PID 1 (which ignores signals that it doesn't
-//! handle). What a service is and what of it isn't doubled, `services` says.
+//! arguments and environment, stop codes and reasons, SIGTERM and SIGKILL a stop timeout apart, that everything in a
+//! task ends with an essential container, PassRole and the role's trust, secrets that the execution role may read; that
+//! a definition is described with every field that it was registered with, and that tagging it needs a permission. Not
+//! doubled: containers that wait for others, capacity providers but Fargate's two, networks (any subnet is there), the
+//! container's file system and its PID 1 (which ignores signals that it doesn't handle). `services` says what services
+//! are here.
 
 mod definition;
 mod describe;

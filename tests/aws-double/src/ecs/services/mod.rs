@@ -1,13 +1,14 @@
 //! Services: how many tasks of which definition there are to be, and the deployments that bring that about. Their tasks
-//! are states without processes; `script` says how they fare.
+//! are states without processes and secrets; `script` says how they fare.
 //!
-//! True to AWS: rolling deployments within their percentages, the states of deployments and tasks in their order, the
-//! texts of events and reasons, the circuit breaker with its threshold, and that it goes back with a new deployment of
-//! the definition that was COMPLETED last; an older deployment is ACTIVE until the PRIMARY one is COMPLETED. Time is not:
-//! every state takes one `pace`, a task is taken for a healthy one after three, and one that ends by itself before that
-//! is a failure of its deployment (AWS counts few of those that exit late). Not doubled: deployments by CodeDeploy, by
-//! task sets, blue/green, daemons (such a service can be put there and described, nothing else), service deployments and
-//! revisions as resources of their own, alarms, capacity, the load balancers themselves, auto scaling.
+//! True to AWS, as far as its documentation and people's reports tell: rolling deployments within their percentages, the
+//! states of deployments and tasks in their order, the texts of events and reasons, the circuit breaker with its
+//! threshold, and that it goes back with a new deployment of the definition that was COMPLETED last, once; an older
+//! deployment is ACTIVE until the PRIMARY one is COMPLETED, and that is so when no old task serves any more. Time is
+//! not: every state takes one `pace`, a task is taken for a healthy one after three, and one that ends by itself before
+//! that is a failure of its deployment (AWS counts few that have been RUNNING). Not doubled: deployments by CodeDeploy,
+//! by task sets, blue/green, daemons (such a service can be put there and described, nothing else), service deployments
+//! and revisions as resources of their own, alarms, capacity, the load balancers themselves, auto scaling.
 
 mod calls;
 mod describe;

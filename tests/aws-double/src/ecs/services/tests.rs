@@ -1,5 +1,7 @@
 //! The scheduler, tick by tick.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::Rollout;
@@ -110,6 +112,24 @@ fn a_failed_way_back_is_no_reason_for_another() {
     (0..500).for_each(|_| ecs.tick_service(&arn));
     let rollouts: Vec<_> = ecs.services[&arn].deployments.iter().map(|deployment| deployment.rollout).collect();
     assert_eq!(rollouts, [Rollout::Failed, Rollout::Failed, Rollout::Completed]);
+}
+
+#[test]
+fn a_build_that_crashes_late_has_been_deployed() {
+    let mut ecs = Ecs::default();
+    let arn = service(&mut ecs, 1, &json!({ "deploymentCircuitBreaker": { "enable": true, "rollback": true } }));
+    let late = Duration::from_millis(500);
+    ecs.script_image("web:2", Script::new(Fate::Crash(1)).after(late));
+    let definition = define(&mut ecs, "web:2");
+    ecs.update_service(&arn, Some(&definition), &json!({})).unwrap_or_else(|refusal| panic!("{refusal:?}"));
+    (0..50).for_each(|_| ecs.tick_service(&arn));
+    let crashed = |ecs: &Ecs| ecs.tasks.values().filter(|task| task.containers[0].exit_code == Some(1)).count();
+    assert_eq!((ecs.services[&arn].deployments[0].rollout, crashed(&ecs)), (Rollout::Completed, 0));
+    std::thread::sleep(late);
+    (0..50).for_each(|_| ecs.tick_service(&arn));
+    let deployment = &ecs.services[&arn].deployments[0];
+    assert_eq!((deployment.rollout, deployment.failed, crashed(&ecs)), (Rollout::Completed, 0, 1));
+    assert!(ecs.services[&arn].steady, "another task is there instead");
 }
 
 #[test]

@@ -191,6 +191,17 @@ impl fmt::Display for Step {
     }
 }
 
+impl Step {
+    /// The images that it runs.
+    pub fn images(&self) -> impl Iterator<Item = &ArtifactName> {
+        let containers = match self {
+            Self::Terraform { .. } => None,
+            Self::Service(service) => Some(service.containers.values()),
+        };
+        containers.into_iter().flatten()
+    }
+}
+
 /// The value of a Terraform input variable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
@@ -275,6 +286,17 @@ impl BuildManifest {
     pub fn blobs(&self) -> BTreeSet<BlobRef> {
         let evidence = self.evidence.iter().map(|e| BlobRef { digest: e.digest, size: e.size });
         self.artifacts.iter().flat_map(Artifact::blobs).chain(evidence).collect()
+    }
+
+    /// The images that steps run, each once, and what each is made of.
+    pub fn images_to_run(&self) -> impl Iterator<Item = (&Artifact, &[BlobEntry])> {
+        let run: BTreeSet<&ArtifactName> = self.deploy.iter().flat_map(Step::images).collect();
+        self.artifacts.iter().filter(move |artifact| run.contains(&artifact.name)).filter_map(
+            |artifact| match &artifact.content {
+                Content::Image(blobs) => Some((artifact, blobs.as_slice())),
+                Content::File | Content::Provider(_) | Content::Directory { .. } | Content::Terraform { .. } => None,
+            },
+        )
     }
 
     /// The Terraform step, if there is one: its bundle and its variables.

@@ -203,6 +203,12 @@ codes! {
     TerraformFailed = "terraform.failed":
         "Terraform ended with an error."
         => "Read its messages in the job's events; after an apply, plan again to see what is left to do.",
+    ImageNotPushed = "image.not-pushed":
+        "An image could not be pushed into the production registry."
+        => "Repair what the message names, or wait if it is temporary, and launch again: what arrived is not sent twice. \"The registry\" in docs/operations.md has the policy that the deployer needs.",
+    ImageTagTaken = "image.tag-taken":
+        "The tag that the build's image is to get in the production registry names another image already."
+        => "Find out who pushed that image; then deploy another build, or do without `tag` in the deployer's configuration: nothing is deployed by a tag.",
     ServiceFailed = "service.failed":
         "A service could not be made to run the build, or its new tasks failed."
         => "Read the job's events: they say what became of its tasks, and what the service runs now.",

@@ -103,7 +103,7 @@ pub struct WorkerConfig {
     /// Where services run: the directory that stands in for a cluster, or Amazon ECS.
     pub cluster: ClusterConfig,
     /// The registry that images are pushed into; without one they stay in the artifacts store.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "registry::sound", skip_serializing_if = "Option::is_none")]
     pub registry: Option<RegistryConfig>,
     /// A mirror of Terraform providers; without one, only the built-in provider can be used.
     #[serde(default, skip_serializing_if = "Option::is_none")]

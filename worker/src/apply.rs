@@ -12,7 +12,8 @@ use records::plans::{self, ClaimState};
 use store::Creation;
 
 use crate::cluster::Cluster;
-use crate::fetch::{self, Bundle, Images};
+use crate::fetch::{self, Bundle};
+use crate::images::Images;
 use crate::plan::summary;
 use crate::record;
 use crate::session::Session;
@@ -24,6 +25,7 @@ use crate::written;
 /// Everything that the steps need, checked.
 struct Prepared<'a> {
     terraform: Option<(Terraform<'a>, SavedPlan)>,
+    images: Images<'a>,
     cluster: Cluster<'a>,
 }
 
@@ -43,8 +45,12 @@ pub(crate) async fn run(session: &Session) -> Result<JobOutcome, Stop> {
     session.say(Happening::Verified { policy, warnings }).await?;
 
     let work = WorkDir::take(session).await?;
-    let fetched = fetch::run(session, &admission, &work, Images::Streamed).await?;
-    let prepared = check(session, &admission, &work, fetched.bundle).await?;
+    let images = match session.config().registry {
+        Some(_) => fetch::Images::Present,
+        None => fetch::Images::Streamed,
+    };
+    let fetched = fetch::run(session, &admission, &work, images).await?;
+    let mut prepared = check(session, &admission, &work, fetched.bundle).await?;
     session.say(Happening::Checked).await?;
     session.may_go_on()?;
 
@@ -64,13 +70,15 @@ pub(crate) async fn run(session: &Session) -> Result<JobOutcome, Stop> {
     };
     // From here on the lease is given back only once the record is written: if that fails, whoever takes the lease over
     // writes it first.
-    let done = steps(session, &admission, &prepared).await?;
-    if done.steps.iter().any(|outcome| *outcome != StepOutcome::NotBegun) {
+    let done = steps(session, &admission, &mut prepared).await?;
+    let begun = any_begun(&done.steps);
+    if begun {
         record::write(session, &admission, &done).await?;
     }
     give_back(session, *held).await;
     // Nobody can use it again.
-    if let Some(plan) = admission.plan()
+    if begun
+        && let Some(plan) = admission.plan()
         && let Err(error) = plans::empty_saved(&session.sides().production, plan.statement().predicate().job).await
     {
         tracing::warn!(%error, "the saved plan could not be emptied; a plan job does it once it has expired");
@@ -85,7 +93,7 @@ pub(crate) async fn run(session: &Session) -> Result<JobOutcome, Stop> {
 /// and it still starts from what runs.
 async fn check<'a>(
     session: &'a Session,
-    admission: &Admission,
+    admission: &'a Admission,
     work: &WorkDir,
     bundle: Option<Bundle>,
 ) -> Result<Prepared<'a>, Stop> {
@@ -98,7 +106,8 @@ async fn check<'a>(
     still_starts_from_what_runs(session, plan).await?;
     let cluster = Cluster::open(session).await;
     let services = services_unchanged(&cluster, admission, plan).await?;
-    let mut prepared = Prepared { terraform: None, cluster };
+    let images = Images::open(session, admission.manifest().manifest()).await?;
+    let mut prepared = Prepared { terraform: None, images, cluster };
     let mut changes = None;
     if let Some(bundle) = bundle {
         let saved = saved_plan(session, plan).await?;
@@ -216,13 +225,26 @@ async fn claim(session: &Session, prepared: &Prepared<'_>) -> Result<Admission, 
     }
 }
 
-/// Does the steps in order, each announced before it begins, until one fails or somebody wishes to stop.
-async fn steps(session: &Session, admission: &Admission, prepared: &Prepared<'_>) -> Result<Done, Stop> {
+/// Whether anything was, or may have been, done.
+fn any_begun(steps: &[StepOutcome]) -> bool {
+    steps.iter().any(|outcome| *outcome != StepOutcome::NotBegun)
+}
+
+/// Does the steps in order, each announced before it begins, until one fails or somebody wishes to stop. Images are pushed
+/// before the first of them, but for those whose repository only Terraform makes.
+async fn steps(session: &Session, admission: &Admission, prepared: &mut Prepared<'_>) -> Result<Done, Stop> {
     let started_at = session.ambient().now();
-    let deploy = &admission.manifest().manifest().deploy;
-    let mut outcomes = vec![StepOutcome::NotBegun; deploy.len()];
-    for (index, step) in deploy.iter().enumerate() {
-        if let Err(stop) = session.may_go_on() {
+    let manifest = admission.manifest().manifest();
+    let mut outcomes = vec![StepOutcome::NotBegun; manifest.deploy.len()];
+    let pushed = match manifest.terraform() {
+        Some(_) => prepared.images.push_into_existing().await,
+        None => prepared.images.push_rest().await,
+    };
+    if let Err(stop) = pushed {
+        return ended(outcomes, stop, started_at);
+    }
+    for (index, step) in manifest.deploy.iter().enumerate() {
+        if let Err(stop) = ready(session, prepared, step).await {
             return ended(outcomes, stop, started_at);
         }
         let number = u32::try_from(index + 1).map_err(Stop::failed)?;
@@ -252,13 +274,23 @@ async fn steps(session: &Session, admission: &Admission, prepared: &Prepared<'_>
     Ok(Done { outcome: Outcome::Succeeded, steps: outcomes, stop: None, started_at })
 }
 
-/// Steps were begun, so this is no refusal any more, whatever stopped it.
+/// Returns when a step may begin.
+async fn ready(session: &Session, prepared: &mut Prepared<'_>, step: &Step) -> Result<(), Stop> {
+    session.may_go_on()?;
+    match step {
+        Step::Terraform { .. } => Ok(()),
+        Step::Service(_) => prepared.images.push_rest().await,
+    }
+}
+
+/// Once a step was begun, this is no refusal any more, whatever stopped it.
 fn ended(steps: Vec<StepOutcome>, stop: Stop, started_at: Timestamp) -> Result<Done, Stop> {
     let (outcome, stop) = match stop {
         Stop::Lost(_) => return Err(stop),
         Stop::Cancelled(_) => (Outcome::Cancelled, stop),
         Stop::RolledBack(_) => (Outcome::RolledBack, stop),
-        Stop::Refused(_) | Stop::Failed(_) => (Outcome::Failed, Stop::Failed(reason_of(&stop))),
+        Stop::Refused(_) if any_begun(&steps) => (Outcome::Failed, Stop::Failed(reason_of(&stop))),
+        Stop::Refused(_) | Stop::Failed(_) => (Outcome::Failed, stop),
     };
     Ok(Done { outcome, steps, stop: Some(stop), started_at })
 }

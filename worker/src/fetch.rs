@@ -24,9 +24,10 @@ use crate::work::{ROOT, WorkDir, private_directory, private_file};
 /// How thoroughly images are looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Images {
-    /// Only that each blob is there and has its size: a plan moves none of them.
+    /// Only that each blob is there and has its size: a plan moves none of them, and those that go into a registry are
+    /// verified on their way.
     Present,
-    /// Every byte, as it would stream into the registry.
+    /// Every byte, as it would stream into a registry.
     Streamed,
 }
 
@@ -126,10 +127,9 @@ fn platform() -> String {
     format!("{system}_{machine}")
 }
 
-/// The blobs of every image that a step uses, each once.
+/// The blobs of every image that a step runs, each once.
 fn image_blobs(manifest: &BuildManifest) -> BTreeSet<BlobRef> {
-    let containers = manifest.services().flat_map(|service| service.containers.values());
-    containers.filter_map(|name| manifest.artifact(name)).flat_map(Artifact::blobs).collect()
+    manifest.images_to_run().flat_map(|(artifact, _)| artifact.blobs()).collect()
 }
 
 async fn present(session: &Session, blob: BlobRef) -> Result<(), Stop> {

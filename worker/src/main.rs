@@ -7,6 +7,7 @@ mod apply;
 mod cluster;
 mod ecs;
 mod fetch;
+mod images;
 mod plan;
 mod record;
 mod references;

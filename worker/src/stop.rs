@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use manifest_schema::{Code, Reason};
 use records::{RecordError, with_causes};
+use registry::RegistryError;
 use store::StoreError;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -86,6 +87,26 @@ impl From<StoreError> for Stop {
             | StoreError::WrongAnswer { .. }
             | StoreError::Unsupported { .. }
             | StoreError::Io { .. } => Self::failed(with_causes(&error)),
+        }
+    }
+}
+
+impl From<RegistryError> for Stop {
+    /// What the store has wrong is gate 11's; a tag that somebody else's image has is refused as well.
+    fn from(error: RegistryError) -> Self {
+        match error {
+            RegistryError::Store(error) => error.into(),
+            RegistryError::TagTaken { .. } => Self::refused(Code::ImageTagTaken, error),
+            RegistryError::Unreachable { .. }
+            | RegistryError::Unavailable { .. }
+            | RegistryError::Denied { .. }
+            | RegistryError::NoRepository { .. }
+            | RegistryError::Refused { .. }
+            | RegistryError::WrongAnswer { .. }
+            | RegistryError::Document { .. }
+            | RegistryError::WrongList { .. }
+            | RegistryError::NotEcr { .. }
+            | RegistryError::Aws(_) => Self::Failed(Reason::new(Code::ImageNotPushed, with_causes(&error))),
         }
     }
 }

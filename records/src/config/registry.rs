@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use manifest_schema::Digest;
 use manifest_schema::names::{ArtifactName, NameError, ProjectName};
 use manifest_schema::registry::{Address, Repository};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::is_default;
 
@@ -57,6 +58,23 @@ impl RegistryConfig {
         digest: &Digest,
     ) -> Result<String, NameError> {
         Ok(format!("{}/{}@{digest}", self.address, self.repository(project, artifact)?))
+    }
+}
+
+/// Reads a configuration that doesn't contradict itself.
+///
+/// # Errors
+/// When it is no such configuration, or does.
+pub(super) fn sound<'de, D: Deserializer<'de>>(from: D) -> Result<Option<RegistryConfig>, D::Error> {
+    let config = Option::<RegistryConfig>::deserialize(from)?;
+    match &config {
+        Some(config) if config.login.is_some() && config.address.ecr().is_some() => Err(D::Error::custom(
+            "registry: AWS gives the password of a registry of ECR to who may have it: remove `login`",
+        )),
+        Some(config) if config.tag && !config.repository.0.contains(ARTIFACT) => Err(D::Error::custom(
+            "registry: the images of a build would all have the same tag: put {artifact} into `repository`, or remove `tag`",
+        )),
+        Some(_) | None => Ok(config),
     }
 }
 

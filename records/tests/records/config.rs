@@ -94,6 +94,17 @@ fn what_is_no_configuration_is_refused_with_its_path() {
     for (case, text) in [
         ("an unknown field", worker(r#", "danger": true"#)),
         ("a role", worker("").replace("planner\", \"artifacts", "root\", \"artifacts")),
+        (
+            "a password for ECR",
+            worker(
+                r#", "registry": {"address": "222222222222.dkr.ecr.eu-central-1.amazonaws.com",
+                                  "login": {"user": "AWS", "passwordFile": "p"}}"#,
+            ),
+        ),
+        (
+            "one tag for several images",
+            worker(r#", "registry": {"address": "a", "repository": "{project}", "tag": true}"#),
+        ),
     ] {
         let error = WorkerConfig::read(&write(directory.path(), &text)).unwrap_err();
         assert!(matches!(error, ConfigError::Malformed { .. }), "{case}: {error}");

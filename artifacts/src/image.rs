@@ -5,6 +5,7 @@
 //! document is read only after its digest and size are found right, so nothing can point back at what points to it.
 //! One wrong descriptor refuses the image whole.
 
+mod listed;
 mod place;
 mod saved;
 
@@ -15,6 +16,7 @@ use manifest_schema::Digest;
 use manifest_schema::manifest::{Artifact, BlobEntry, BlobRef, Content};
 use manifest_schema::names::ArtifactName;
 
+use self::listed::{Listed, Referrer};
 use self::place::{Form, Place};
 use self::saved::Layers;
 use crate::error::{ImageProblem, PackError};
@@ -31,7 +33,8 @@ const BLOB_LIMIT: usize = 10_000;
 
 /// Packs one image, or one multi-platform index with all it names. `path` is an OCI image layout, a tar file of one, or
 /// a tar file that `docker save` wrote; what it is, shows from what is in it. The content has the image's manifest
-/// first, then what it names, depth first in the documents' order, each digest once.
+/// first, then what it names, depth first in the documents' order, each digest once; and then in the same way what the
+/// layout lists beside it that refers to it or to one of its manifests (`subject`), such as an SBOM.
 ///
 /// An archive is never extracted: its blobs are parts of it ([`Origin::Range`]). One of `docker save` before image
 /// layouts has no image manifest, so one is made, the same for the same archive ([`Origin::Bytes`]). Layers that are
@@ -39,7 +42,7 @@ const BLOB_LIMIT: usize = 10_000;
 /// is unpacked.
 ///
 /// # Errors
-/// When `path` is none of these, names none or several images, or when any blob is missing, changes, or contradicts
+/// When `path` is none of these, names none or several images or what refers to another one, or when any blob is missing, changes, or contradicts
 /// what names it; and when readers of tar could disagree about an archive.
 pub fn pack_image(name: ArtifactName, path: &Path, progress: Progress<'_>) -> Result<Packed, PackError> {
     let place = Place::open(path)?;
@@ -81,10 +84,20 @@ pub fn locate_image(path: &Path, blobs: &[BlobEntry]) -> Result<BTreeMap<Digest,
 fn read_layout(place: &Place, progress: Progress<'_>) -> Result<Vec<(BlobEntry, Origin)>, PackError> {
     let refuse = |problem| place.refuse(problem);
     oci::check_marker(&place.document("oci-layout", progress)?.0).map_err(refuse)?;
-    let top = oci::read_top(&place.document("index.json", progress)?.0).map_err(refuse)?;
+    let listed = oci::read_listed(&place.document("index.json", progress)?.0).map_err(refuse)?;
+    let Listed { image, referrers } = Listed::tell(listed, place, progress)?;
 
     let mut walk = Walk { place, progress, blobs: Vec::new(), roles: BTreeMap::new() };
-    walk.document(&top, 1)?;
+    walk.document(&image, 1)?;
+    for Referrer { descriptor, .. } in &referrers {
+        walk.document(descriptor, 1)?;
+    }
+    // What refers to something that refers to the image belongs to it; there are no circles of digests.
+    for Referrer { descriptor, subject } in &referrers {
+        if !walk.roles.get(subject).is_some_and(|(role, _)| *role == Role::Document) {
+            return Err(refusal(place, descriptor, ImageProblem::Stranger { subject: *subject }));
+        }
+    }
     let blobs = walk.blobs;
     verify_contents(place, &blobs, progress)?;
     Ok(blobs.into_iter().map(|Found { entry, part, .. }| (entry, part.origin())).collect())
@@ -118,19 +131,10 @@ impl Walk<'_> {
         if depth > DEPTH_LIMIT {
             return Err(refuse(ImageProblem::TooDeep { limit: DEPTH_LIMIT }));
         }
-        if !ImageDocument::is_media_type(&descriptor.media_type) {
-            return Err(refuse(ImageProblem::NotAnImage(descriptor.media_type.clone())));
+        if self.add(descriptor, Role::Document)?.is_none() {
+            return Ok(());
         }
-        let too_large = |size| ImageProblem::TooLarge { size, limit: DOCUMENT_LIMIT };
-        if descriptor.size > DOCUMENT_LIMIT {
-            return Err(refuse(too_large(descriptor.size)));
-        }
-        let Some(part) = self.add(descriptor, Role::Document)? else { return Ok(()) };
-        let Some((bytes, found)) = part.bytes(DOCUMENT_LIMIT, self.progress)? else {
-            return Err(refuse(too_large(part.size())));
-        };
-        let found = BlobRef { digest: found, size: bytes.len() as u64 };
-        check(BlobRef { digest: descriptor.digest, size: descriptor.size }, found).map_err(refuse)?;
+        let bytes = document_bytes(place, descriptor, self.progress)?;
         match ImageDocument::from_bytes(&bytes, &descriptor.media_type).map_err(refuse)? {
             ImageDocument::Index { manifests } => manifests.iter().try_for_each(|next| self.document(next, depth + 1)),
             ImageDocument::Image { config, layers } => {
@@ -169,6 +173,25 @@ impl Walk<'_> {
         self.blobs.push(Found { entry, part: part.clone(), role });
         Ok(Some(part))
     }
+}
+
+/// A manifest's or an index's bytes, which are those of their descriptor.
+fn document_bytes(place: &Place, descriptor: &Descriptor, progress: Progress<'_>) -> Result<Vec<u8>, PackError> {
+    let refuse = |source| refusal(place, descriptor, source);
+    if !ImageDocument::is_media_type(&descriptor.media_type) {
+        return Err(refuse(ImageProblem::NotAnImage(descriptor.media_type.clone())));
+    }
+    let too_large = |size| ImageProblem::TooLarge { size, limit: DOCUMENT_LIMIT };
+    if descriptor.size > DOCUMENT_LIMIT {
+        return Err(refuse(too_large(descriptor.size)));
+    }
+    let part = place.blob(&descriptor.digest)?.ok_or_else(|| refuse(ImageProblem::Missing))?;
+    let Some((bytes, found)) = part.bytes(DOCUMENT_LIMIT, progress)? else {
+        return Err(refuse(too_large(part.size())));
+    };
+    let found = BlobRef { digest: found, size: bytes.len() as u64 };
+    check(BlobRef { digest: descriptor.digest, size: descriptor.size }, found).map_err(refuse)?;
+    Ok(bytes)
 }
 
 /// Hashes configurations and layers, which the walk has only measured.

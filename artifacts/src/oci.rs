@@ -160,19 +160,30 @@ pub(crate) fn check_marker(bytes: &[u8]) -> Result<(), ImageProblem> {
     Err(ImageProblem::Shape(format!("oci-layout has version {image_layout_version:?}; only 1.0.0 is known")))
 }
 
-/// Reads `index.json`, which must name one image manifest or image index, maybe several times under several names.
-pub(crate) fn read_top(bytes: &[u8]) -> Result<Descriptor, ImageProblem> {
+/// Reads what `index.json` lists, each manifest once, however many names it has; there is one at least.
+pub(crate) fn read_listed(bytes: &[u8]) -> Result<Vec<Descriptor>, ImageProblem> {
     let mut manifests = match ImageDocument::from_bytes(bytes, OCI_INDEX)? {
         ImageDocument::Index { manifests } => manifests,
         ImageDocument::Image { .. } => Vec::new(),
     };
     let mut seen = BTreeSet::new();
     manifests.retain(|one| seen.insert((one.digest, one.size, one.media_type.clone())));
-    match (manifests.pop(), manifests.len()) {
-        (Some(top), 0) => Ok(top),
-        (Some(_), others) => Err(ImageProblem::Several { document: "index.json", count: others + 1 }),
-        (None, _) => Err(ImageProblem::Shape("index.json names no image".to_owned())),
+    if manifests.is_empty() {
+        return Err(ImageProblem::Shape("index.json names no image".to_owned()));
     }
+    Ok(manifests)
+}
+
+#[derive(Deserialize)]
+struct About {
+    subject: Option<Descriptor>,
+    #[serde(flatten)]
+    _unread: Unread,
+}
+
+/// What a manifest or an index, which was read before, says that it is about.
+pub(crate) fn read_subject(bytes: &[u8]) -> Result<Option<Descriptor>, ImageProblem> {
+    parse::<About>(bytes).map(|about| about.subject)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! OCI image layouts: what becomes an artifact, and what is refused whole.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests may")]
 
+use std::collections::BTreeSet;
 use std::error::Error as _;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -113,6 +114,80 @@ fn an_index_brings_every_platform_and_shared_layers_once() {
     assert_eq!(packed.artifact.media_type, INDEX);
     let media_types: Vec<String> = types(&packed).into_iter().map(|(media_type, _)| media_type).collect();
     assert_eq!(media_types, [INDEX, INDEX, MANIFEST, CONFIG, LAYER, LAYER, MANIFEST, CONFIG, LAYER]);
+}
+
+/// A manifest about another one, as tools attach an SBOM or a signature.
+fn about(layout: &Layout, subject: &Value, content: &str) -> Value {
+    let empty = layout.blob("application/vnd.oci.empty.v1+json", b"{}");
+    let sbom = layout.blob("application/spdx+json", content.as_bytes());
+    let mut manifest = image_of(&empty, &[sbom]);
+    manifest["artifactType"] = json!("application/spdx+json");
+    manifest["subject"] = subject.clone();
+    layout.document(MANIFEST, &manifest)
+}
+
+#[test]
+fn what_refers_to_the_image_belongs_to_it_and_comes_last() {
+    let layout = Layout::new();
+    let images = [layout.image("linux"), layout.image("windows")];
+    let index = layout.document(INDEX, &json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": images }));
+    let sbom = about(&layout, &index, "of the index");
+    let of_one = about(&layout, &images[1], "of one platform");
+    let signature = about(&layout, &sbom, "a signature of the first SBOM");
+    let alone = types(&layout.pack(std::slice::from_ref(&index)).unwrap());
+    // However they are listed; some tools list what the index names, too.
+    for listed in [
+        [&signature, &of_one, &sbom, &index].map(Clone::clone).to_vec(),
+        [&index, &images[0], &images[1], &signature, &of_one, &sbom].map(Clone::clone).to_vec(),
+    ] {
+        let packed = layout.pack(&listed).unwrap();
+        assert_eq!((packed.artifact.digest, packed.artifact.media_type.as_str()), (digest_of(&index), INDEX));
+        let all = types(&packed);
+        assert_eq!(all[..alone.len()], alone);
+        let more: BTreeSet<Digest> = all[alone.len()..].iter().map(|(_, digest)| *digest).collect();
+        let texts = ["{}", "of the index", "of one platform", "a signature of the first SBOM"];
+        let mut expected: BTreeSet<Digest> = texts.iter().map(|text| Digest::of(text.as_bytes())).collect();
+        expected.extend([&sbom, &of_one, &signature].map(digest_of));
+        assert_eq!(more, expected);
+    }
+}
+
+#[test]
+fn what_refers_to_something_else_or_can_only_be_guessed_is_refused() {
+    let layout = Layout::new();
+    let (image, other) = (layout.image("linux"), layout.image("windows"));
+    let index = layout.document(INDEX, &json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": [image] }));
+    let named = |descriptor: &Value| {
+        let mut named = descriptor.clone();
+        named["annotations"] = json!({ "org.opencontainers.image.ref.name": "latest" });
+        named
+    };
+    let (own, foreign) = (about(&layout, &image, "ours"), about(&layout, &other, "another's"));
+    let signature = about(&layout, &foreign, "a signature of what is another's");
+    let of_layer = about(&layout, &layout.blob(LAYER, b"base"), "of a layer");
+    let misspelt = layout.document(
+        MANIFEST,
+        &json!({ "schemaVersion": 2, "mediaType": MANIFEST, "config": layout.blob(CONFIG, b"{}"), "layers": [],
+                 "Subject": image }),
+    );
+    let mut resized = own.clone();
+    resized["size"] = json!(1);
+    for (case, listed, problem) in [
+        ("of another image", vec![image.clone(), foreign.clone()], "which is not part of the image"),
+        ("of what is another's", vec![image.clone(), signature], "which is not part of the image"),
+        ("of a layer", vec![image.clone(), of_layer], "which is not part of the image"),
+        ("two images, each with its own", vec![image.clone(), own.clone(), other, foreign], "names 2 images"),
+        ("nothing but what refers to an image", vec![own.clone(), about(&layout, &image, "more")], "names no image"),
+        ("an index and what it names, by name", vec![index, named(&image)], "names 2 images"),
+        ("a subject in another case", vec![image.clone(), misspelt], "can't be read"),
+        ("another size", vec![image.clone(), resized], "its descriptor says 1"),
+    ] {
+        let error = layout.pack(&listed).unwrap_err();
+        let text = format!("{error}: {}", error.source().map(ToString::to_string).unwrap_or_default());
+        assert!(text.contains(problem), "{case}: {text}");
+    }
+    // One alone is what it is, whatever it refers to.
+    assert_eq!(layout.pack(std::slice::from_ref(&own)).unwrap().artifact.digest, digest_of(&own));
 }
 
 #[test]

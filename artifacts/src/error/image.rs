@@ -73,6 +73,12 @@ pub enum ImageProblem {
         /// How many different ones.
         count: usize,
     },
+    /// A manifest beside the image that is about something else.
+    #[error("it refers to {subject}, which is not part of the image: write the image to a directory of its own")]
+    Stranger {
+        /// What it is about.
+        subject: manifest_schema::Digest,
+    },
     /// A name in `manifest.json` that no file of the archive has.
     #[error("manifest.json names {0:?}, which is no file of the archive")]
     NoEntry(String),

@@ -14,12 +14,13 @@ use super::DOCUMENT_LIMIT;
 use crate::error::ImageProblem;
 
 /// The fields that are read, as image-spec v1.1 and Docker's image specification v1.2 spell them.
-const SPELLINGS: [&str; 39] = [
+const SPELLINGS: [&str; 40] = [
     "schemaVersion",
     "mediaType",
     "config",
     "layers",
     "manifests",
+    "subject",
     "digest",
     "size",
     "platform",

@@ -51,7 +51,8 @@ pub enum Content {
         /// Which of its directories came from outside the root module; sorted by path.
         modules: Vec<VendoredModule>,
     },
-    /// The OCI manifest or index and every blob it reaches, itself first.
+    /// The OCI manifest or index and every blob it reaches, itself first; then manifests that refer to any of those, and
+    /// what they reach.
     Image(Vec<BlobEntry>),
 }
 
@@ -129,7 +130,8 @@ struct ArtifactFields {
     /// The symbolic links of a directory, each to a place inside it; sorted by path.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     links: Vec<LinkEntry>,
-    /// The OCI manifest or index of an image and every blob it reaches, itself first.
+    /// The OCI manifest or index of an image and every blob it reaches, itself first; then manifests that refer to any
+    /// of those (`subject`), and what they reach.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     blobs: Option<Vec<BlobEntry>>,
     /// What a Terraform bundle holds of modules from outside its root module; sorted by path.

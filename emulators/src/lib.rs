@@ -10,6 +10,7 @@ pub mod faults;
 mod moto;
 mod seaweed;
 mod server;
+pub mod tokens;
 mod tools;
 
 pub use docker::DockerRegistry;

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use manifest_schema::keys::{KeyError, SecretKey};
 use manifest_schema::trust::TrustedPolicy;
-use records::config::{GatewayConfig, LauncherConfig, WorkerConfig};
+use records::config::{GatewayConfig, LauncherConfig, RegistryConfig, WorkerConfig, WorkerRole};
 use serde::Serialize;
 use signing::{KeySource, KmsKey};
 use store::{Access, Location, Store};
@@ -26,6 +26,8 @@ use crate::trusted::{self, RootArgs};
 const SOON: u64 = 30 * 86_400;
 /// Largest key file that is read, in bytes.
 const KEY_LIMIT: usize = 64 << 10;
+/// Most bytes of a password.
+const PASSWORD_LIMIT: usize = 4 << 10;
 
 /// Where to look.
 #[derive(clap::Args)]
@@ -223,14 +225,33 @@ fn local(context: &Context, production: &Path) -> Result<Vec<Check>, Failure> {
                 LauncherConfig::Ecs(_) => Vec::new(),
             };
             for (name, path) in workers {
-                checks.push(match WorkerConfig::read(&path) {
-                    Ok(config) => key(context, name, &config),
-                    Err(error) => Check::failed(name, &error.into(), next),
-                });
+                match WorkerConfig::read(&path) {
+                    Ok(config) => {
+                        checks.push(key(context, name, &config));
+                        let pushes = config.role == WorkerRole::Deployer;
+                        checks.extend(config.registry.as_ref().filter(|_| pushes).map(registry));
+                    }
+                    Err(error) => checks.push(Check::failed(name, &error.into(), next)),
+                }
             }
         }
     }
     Ok(checks)
+}
+
+/// Where the deployer pushes images, and whether it has the password. The registry is not asked: this user is nobody there.
+fn registry(config: &RegistryConfig) -> Check {
+    let name = "registry";
+    let RegistryConfig { address, repository, login, .. } = config;
+    let place = format!("images go to {address}/{repository}");
+    let Some(login) = login else { return Check::ok(name, place) };
+    match files::read_secret(&login.password_file, PASSWORD_LIMIT) {
+        Ok(_) => Check::ok(name, format!("{place}, as {}", login.user)),
+        Err(error) => {
+            let next = "put the password there, or correct `passwordFile` in the deployer's configuration";
+            Check::problem(name, Failure::from(error).messages().join(": "), next)
+        }
+    }
 }
 
 /// The worker's program, where the gateway looks for it.

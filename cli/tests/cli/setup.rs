@@ -178,4 +178,20 @@ fn the_doctor_is_content_with_what_init_made() {
     world.ok(&["init", "--project", "hello"]);
     let told: serde_json::Value = serde_json::from_str(&world.ok(&["doctor", "--format", "json"]).stdout).unwrap();
     assert_eq!(told["ok"], true, "{told:#}");
+
+    let deployer = world.path(".airlock/production/config/deployer.json");
+    let text = fs::read_to_string(&deployer).unwrap();
+    let registry =
+        r#"{"registry": {"address": "registry.example.com", "login": {"user": "ci", "passwordFile": "pw"}},"#;
+    fs::write(&deployer, text.replacen('{', registry, 1)).unwrap();
+    let seen = world.run(&["doctor"]);
+    assert!(
+        seen.stderr.contains("correct `passwordFile`") || seen.stdout.contains("correct `passwordFile`"),
+        "{seen:?}"
+    );
+    world.write(".airlock/production/config/pw", "open\n");
+    let told: serde_json::Value = serde_json::from_str(&world.ok(&["doctor", "--format", "json"]).stdout).unwrap();
+    let found = told["checks"].as_array().unwrap().iter().find(|check| check["name"] == "registry");
+    let expected = "images go to registry.example.com/{project}/{artifact}, as ci";
+    assert_eq!(found.map(|check| &check["found"]), Some(&expected.into()), "{told:#}");
 }

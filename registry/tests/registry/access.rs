@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use aws_credential_types::Credentials as AwsCredentials;
 use emulators::faults::{Fault, FaultProxy, Seen};
+use emulators::tokens::{BASIC, PASSWORD, USER, refused, token_server};
 use emulators::{ACCESS_KEY, Moto, REGION, SECRET_KEY};
 use registry::{Credentials, Registry, RegistryError};
 
@@ -12,42 +13,7 @@ use crate::image::{noise, simple};
 use crate::site::{Site, into};
 
 fn somebody(password: &str) -> Credentials {
-    Credentials::Basic { user: "ci".to_owned(), password: password.to_owned().into() }
-}
-
-/// `ci:open`.
-const BASIC: &str = "Basic Y2k6b3Blbg==";
-
-fn refused(challenge: String) -> Fault {
-    let body = r#"{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}"#;
-    Fault::Answer(401, vec![("www-authenticate", challenge)], body.to_owned())
-}
-
-/// A registry whose tokens are good for so many requests each; whoever asks for one has to be `ci:open`.
-fn token_server(address: String, good_for: usize) -> (impl Fn(&Seen) -> Fault + Send, Arc<Mutex<Vec<String>>>) {
-    let asked = Arc::new(Mutex::new(Vec::new()));
-    let (queries, used) = (asked.clone(), AtomicUsize::new(0));
-    let plan = move |seen: &Seen| {
-        let mut queries = queries.lock().unwrap();
-        if seen.path == "/token" {
-            if seen.authorization.as_deref() != Some(BASIC) {
-                return Fault::Answer(401, Vec::new(), String::new());
-            }
-            queries.push(seen.query.clone());
-            used.store(0, Ordering::Relaxed);
-            return Fault::Answer(
-                200,
-                Vec::new(),
-                format!(r#"{{"token":"token-{}","expires_in":300}}"#, queries.len()),
-            );
-        }
-        let current = format!("Bearer token-{}", queries.len());
-        if seen.authorization.as_ref() == Some(&current) && used.fetch_add(1, Ordering::Relaxed) < good_for {
-            return Fault::None;
-        }
-        refused(format!(r#"Bearer realm="http://{address}/token",service="tests",scope="repository:app:pull""#))
-    };
-    (plan, asked)
+    Credentials::Basic { user: USER.to_owned(), password: password.to_owned().into() }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -60,7 +26,7 @@ async fn a_token_is_asked_for_once_and_again_when_it_ends_in_the_middle() {
         let (plan, asked) = token_server(site.address(), good_for);
         site.proxy.plan(plan);
         let pushed =
-            site.registry(somebody("open")).push(&into(repository), &image, &site.store, &site.listener()).await;
+            site.registry(somebody(PASSWORD)).push(&into(repository), &image, &site.store, &site.listener()).await;
         assert_eq!(pushed.unwrap_or_else(|error| panic!("{repository}: {error}")).sent.blobs, 6);
         let asked = asked.lock().unwrap().clone();
         assert!(tokens.contains(&asked.len()), "{repository}: {}", asked.len());
@@ -97,7 +63,7 @@ async fn a_password_is_shown_to_who_asks_for_it_and_nobody_is_let_in_with_anothe
         assert!(!format!("{error:?}").contains("sesame"));
     }
     site.proxy.plan(basic);
-    push(somebody("open")).await.unwrap();
+    push(somebody(PASSWORD)).await.unwrap();
     let shown: Vec<bool> = site.proxy.seen().iter().map(|seen| seen.authorization.is_some()).collect();
     // The first blobs are looked for at once.
     let unasked = shown.iter().filter(|shown| !**shown).count();
@@ -113,7 +79,7 @@ async fn a_password_never_goes_over_a_network_in_plain_sight() {
         ["http://auth.example.com/token", "ftp://127.0.0.1/", "", "http://127.0.0.1.example.com/", "file:///etc/passwd"]
     {
         site.proxy.plan(move |_| refused(format!("Bearer realm=\"{realm}\"")));
-        let pushed = site.registry(somebody("open")).push(&into("app"), &image, &site.store, &site.listener()).await;
+        let pushed = site.registry(somebody(PASSWORD)).push(&into("app"), &image, &site.store, &site.listener()).await;
         let error = pushed.unwrap_err();
         assert!(matches!(error, RegistryError::WrongAnswer { .. }), "{error}");
         assert!(error.to_string().contains("which is not https"), "{error}");

@@ -1,7 +1,6 @@
 //! Who we are: passwords, tokens that end in the middle of a push, and ECR.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 
 use aws_credential_types::Credentials as AwsCredentials;
 use emulators::faults::{Fault, FaultProxy, Seen};

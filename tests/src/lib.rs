@@ -19,6 +19,7 @@ mod programs;
 pub mod registry;
 mod run;
 mod scratch;
+mod services;
 pub mod states;
 mod terraform;
 mod workers;
@@ -34,6 +35,7 @@ pub use programs::{directory as programs, terraform};
 pub use registry::Harbour;
 pub use run::Run;
 pub use scratch::{APPROVER, Scratch};
+pub use services::Services;
 pub use states::States;
 
 /// Nothing in these tests takes so long unless it hangs, however busy the machine is.

@@ -66,7 +66,7 @@ pub(super) fn judge(ours: &Rollout, seen: &ServiceView) -> Progress {
     let own = seen.deployment(&ours.id);
     match (own, seen.primary()) {
         (Some(own), Some(primary)) if primary.id == own.id => newest(ours, own, seen),
-        (own, Some(primary)) => Progress::Over(overtaken(ours, own, primary)),
+        (own, Some(primary)) => Progress::Over(overtaken(ours, own, primary, seen)),
         // Between two deployments, for a moment, none may be the newest.
         (Some(_), None) => Progress::Rolling,
         (None, None) => Progress::Over(End::Gone),
@@ -86,14 +86,18 @@ fn newest(ours: &Rollout, own: &DeploymentView, seen: &ServiceView) -> Progress 
 }
 
 /// Another deployment came after it.
-fn overtaken(ours: &Rollout, own: Option<&DeploymentView>, primary: &DeploymentView) -> End {
+fn overtaken(ours: &Rollout, own: Option<&DeploymentView>, primary: &DeploymentView, seen: &ServiceView) -> End {
     let definition = primary.task_definition.clone();
     let by_ecs = primary.rollout_state_reason.contains(GOING_BACK);
     if definition == ours.definition || !(by_ecs || definition == ours.previous) {
         return End::Replaced { definition };
     }
-    let failed = own.filter(|own| own.rollout_state == RolloutState::Failed);
-    let said = failed.map_or_else(|| said(primary), said);
+    let failed = own.filter(|own| own.rollout_state == RolloutState::Failed).map(said);
+    let told = || seen.failure_of(&ours.id).map(|message| format!("ECS says: {message}"));
+    let said = failed.or_else(told).unwrap_or_else(|| match by_ecs {
+        true => said(primary),
+        false => "it was taken back before its end".to_owned(),
+    });
     End::GoingBack { id: primary.id.clone(), definition, said }
 }
 
@@ -130,6 +134,14 @@ mod tests {
             "deploymentConfiguration": {"deploymentCircuitBreaker": {"enable": true, "rollback": rollback}},
         }))
         .unwrap()
+    }
+
+    /// Whose deployment `ecs-svc/2` is listed no more.
+    fn service_that_says(message: &str) -> ServiceView {
+        let mut service = service("ACTIVE", true, &[deployment(3, "PRIMARY", "web:1", "COMPLETED", "done")]);
+        let event = |text: &str| super::super::view::ServiceEvent { id: text.to_owned(), message: text.to_owned() };
+        service.events = vec![event("(service web) (deployment ecs-svc/3) deployment completed."), event(message)];
+        service
     }
 
     const BREAKER: &str = "ECS deployment circuit breaker: tasks failed to start.";
@@ -184,7 +196,16 @@ mod tests {
             (
                 "ECS has gone back, and ours is listed no more",
                 service("ACTIVE", true, &[deployment(3, "PRIMARY", "web:1", "COMPLETED", "ECS deployment completed.")]),
-                going(3, "web:1", "ECS says: ECS deployment completed."),
+                going(3, "web:1", "it was taken back before its end"),
+            ),
+            (
+                "the same, and the service remembers why",
+                service_that_says("(service web) (deployment ecs-svc/2) deployment failed: tasks failed to start."),
+                going(
+                    3,
+                    "web:1",
+                    "ECS says: (service web) (deployment ecs-svc/2) deployment failed: tasks failed to start.",
+                ),
             ),
             (
                 "ECS goes back to what was complete before the one before",
@@ -198,7 +219,7 @@ mod tests {
             (
                 "somebody goes back by hand",
                 service("ACTIVE", true, &[back(3, ""), own("ACTIVE", "IN_PROGRESS")]),
-                going(3, "web:1", "ECS doesn't say why"),
+                going(3, "web:1", "it was taken back before its end"),
             ),
             (
                 "somebody deploys something else",

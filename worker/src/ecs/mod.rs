@@ -97,8 +97,8 @@ impl<'a> Ecs<'a> {
                 wanted.secrets = self.secret_place(&view.service_arn);
                 match revise::revise(&definition, &wanted) {
                     Ok(_) => {}
-                    Err(missing) if definition.is_null() => drop(missing),
-                    Err(missing) => problems.extend(missing),
+                    Err(obstacles) if definition.is_null() => drop(obstacles),
+                    Err(obstacles) => problems.extend(obstacles),
                 }
                 Some(Now { service, view, definition })
             }

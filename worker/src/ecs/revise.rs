@@ -98,9 +98,9 @@ pub(super) fn registrable(definition: &Value) -> Value {
 /// # Errors
 /// With every reason for which there can be none.
 pub(super) fn revise(definition: &Value, wanted: &Wanted<'_>) -> Result<Value, Vec<String>> {
-    let missing = missing_containers(definition, wanted.step);
-    if !missing.is_empty() {
-        return Err(missing);
+    let obstacles = obstacles(definition, wanted.step);
+    if !obstacles.is_empty() {
+        return Err(obstacles);
     }
     let mut next = registrable(definition);
     for (field, size) in [("cpu", wanted.step.cpu), ("memory", wanted.step.memory)] {
@@ -131,15 +131,17 @@ pub(super) fn revise(definition: &Value, wanted: &Wanted<'_>) -> Result<Value, V
     Ok(next)
 }
 
-fn missing_containers(definition: &Value, step: &ServiceStep) -> Vec<String> {
+fn obstacles(definition: &Value, step: &ServiceStep) -> Vec<String> {
     let containers = definition["containerDefinitions"].as_array().map(Vec::as_slice).unwrap_or_default();
     let there: Vec<&str> = containers.iter().filter_map(|container| container["name"].as_str()).collect();
     let arn = definition["taskDefinitionArn"].as_str().unwrap_or("its task definition");
-    step.named_containers()
-        .into_iter()
-        .filter(|name| !there.contains(&name.as_str()))
-        .map(|name| format!("{arn} has no container {name}; it has {}", there.join(", ")))
-        .collect()
+    let missing = step.named_containers().into_iter().filter(|name| !there.contains(&name.as_str()));
+    let mut obstacles: Vec<String> =
+        missing.map(|name| format!("{arn} has no container {name}; it has {}", there.join(", "))).collect();
+    if !step.secrets.is_empty() && definition["executionRoleArn"].is_null() {
+        obstacles.push(format!("{arn} has no execution role (executionRoleArn), as which ECS reads secrets"));
+    }
+    obstacles
 }
 
 /// Which images and settings the step changes, for people. `definition` and `desired_count` are of the service as it is;

@@ -19,6 +19,14 @@ struct Begun {
     count: Option<u32>,
 }
 
+/// A rollout that has to be taken back.
+struct Fallen {
+    /// Why.
+    reason: Reason,
+    /// With which deployment ECS does it; we have to if it doesn't.
+    by_ecs: Option<Rollout>,
+}
+
 impl Ecs<'_> {
     /// Makes a service run this build, or what it ran before if that fails. `approved` is what people agreed to.
     ///
@@ -48,31 +56,10 @@ impl Ecs<'_> {
             return self.expect_images(&looked, manifest, id).await;
         };
         let followed = self.follow(&looked.named, &begun.rollout, &mut told).await?;
-        let (reason, back) = match followed {
-            Followed::Ended(End::Completed) => {
-                return self.expect_images(&looked, manifest, &begun.rollout.id).await;
-            }
-            Followed::Ended(End::GoingBack { id, definition, said }) => {
-                let reason = because(step, Code::ServiceFailed, &said, &told);
-                (reason, Some(Rollout { id, previous: definition.clone(), definition, scales: false }))
-            }
-            Followed::Ended(End::Stuck(said)) => (because(step, Code::ServiceFailed, &said, &told), None),
-            Followed::Asked(asked) => {
-                let (code, why) = wished(asked)?;
-                (because(step, code, why, &told), None)
-            }
-            Followed::Ended(End::Replaced { definition }) => {
-                let message = format!(
-                    "service {}: somebody else deployed {definition} before the rollout's end; it is left as it is",
-                    step.service
-                );
-                return Err(Stop::Failed(Reason::new(Code::ServiceReplaced, message)));
-            }
-            Followed::Ended(End::Gone) => {
-                return Err(failed(step, "is gone: somebody deleted it before the rollout's end"));
-            }
+        let Some(Fallen { reason, by_ecs }) = fallen(followed, step, &told)? else {
+            return self.expect_images(&looked, manifest, &begun.rollout.id).await;
         };
-        let back = match back {
+        let back = match by_ecs {
             Some(back) => self.goes_back(&looked, &begun, &reason, back).await?,
             None => self.go_back(&looked, &begun, &reason).await?,
         };
@@ -86,7 +73,7 @@ impl Ecs<'_> {
     async fn begin(&self, looked: &Looked<'_>, now: &Now) -> Result<Option<Begun>, Stop> {
         let step = looked.wanted.step;
         let next =
-            revise::revise(&now.definition, &looked.wanted).map_err(|missing| failed(step, &missing.join("; ")))?;
+            revise::revise(&now.definition, &looked.wanted).map_err(|obstacles| failed(step, &obstacles.join("; ")))?;
         let definition_changes = next != revise::registrable(&now.definition);
         let count = step.desired_count.filter(|count| *count != now.view.desired_count);
         let previous = now.view.proven().to_owned();
@@ -240,6 +227,32 @@ fn guarded(configuration: &Value) -> Value {
     }
     (breaker["enable"], breaker["rollback"]) = (true.into(), true.into());
     configuration
+}
+
+/// What became of a rollout that is to be taken back; `None` if it is complete.
+///
+/// # Errors
+/// When there is nothing left to take back, or it is somebody else's to say.
+fn fallen(followed: Followed, step: &ServiceStep, told: &Told) -> Result<Option<Fallen>, Stop> {
+    let failing = |said: &str| because(step, Code::ServiceFailed, said, told);
+    match followed {
+        Followed::Ended(End::Completed) => Ok(None),
+        Followed::Ended(End::GoingBack { id, definition, said }) => {
+            let back = Rollout { id, previous: definition.clone(), definition, scales: false };
+            Ok(Some(Fallen { reason: failing(&said), by_ecs: Some(back) }))
+        }
+        Followed::Ended(End::Stuck(said)) => Ok(Some(Fallen { reason: failing(&said), by_ecs: None })),
+        Followed::Asked(asked) => {
+            let (code, why) = wished(asked)?;
+            Ok(Some(Fallen { reason: because(step, code, why, told), by_ecs: None }))
+        }
+        Followed::Ended(End::Replaced { definition }) => {
+            let what = format!("somebody else deployed {definition} before the rollout's end; it is left as it is");
+            let message = format!("service {}: {what}", step.service);
+            Err(Stop::Failed(Reason::new(Code::ServiceReplaced, message)))
+        }
+        Followed::Ended(End::Gone) => Err(failed(step, "is gone: somebody deleted it before the rollout's end")),
+    }
 }
 
 /// Why a rollout isn't waited for any longer.

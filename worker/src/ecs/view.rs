@@ -97,6 +97,12 @@ impl ServiceView {
         self.deployments.iter().find(|deployment| deployment.id == id)
     }
 
+    /// What the service said when ECS gave a deployment up.
+    pub(super) fn failure_of(&self, id: &str) -> Option<&str> {
+        let named = format!("(deployment {id}) deployment failed");
+        self.events.iter().map(|event| event.message.as_str()).find(|message| message.contains(&named))
+    }
+
     /// Whether it is there to be deployed to.
     pub(super) fn is_active(&self) -> bool {
         self.status == "ACTIVE"

@@ -14,7 +14,7 @@ fn definition() -> Value {
         "taskDefinitionArn": "arn:aws:ecs:eu-central-1:222222222222:task-definition/web:7", "family": "web", "revision": 7,
         "status": "ACTIVE", "requiresAttributes": [{"name": "x"}], "compatibilities": ["EC2", "FARGATE"],
         "registeredAt": 1.7e9, "registeredBy": "arn:aws:iam::222222222222:user/a",
-        "requiresCompatibilities": ["FARGATE"], "networkMode": "awsvpc", "cpu": "256", "memory": "512", "volumes": [],
+        "requiresCompatibilities": ["FARGATE"], "networkMode": "awsvpc", "executionRoleArn": "arn:aws:iam::222222222222:role/web", "cpu": "256", "memory": "512", "volumes": [],
         "unheardOf": {"deeply": [{"nested": null}, 1.5]}, "tags": [{"key": "team", "value": "a"}],
         "containerDefinitions": [
             {
@@ -246,6 +246,15 @@ fn every_container_that_is_not_there_is_named() {
     let problems = revise(&definition(), &wanted(&step, "new")).unwrap_err();
     let arn = "arn:aws:ecs:eu-central-1:222222222222:task-definition/web:7";
     assert_eq!(problems, ["gone", "lost"].map(|name| format!("{arn} has no container {name}; it has web, router")));
+}
+
+#[test]
+fn secrets_need_somebody_who_reads_them() {
+    let step = step(|step| secret(step, "web", "DB", parameter("db")));
+    let mut definition = definition();
+    definition["executionRoleArn"] = Value::Null;
+    let problems = revise(&definition, &wanted(&step, "new")).unwrap_err();
+    assert!(problems.len() == 1 && problems[0].contains("no execution role"), "{problems:?}");
 }
 
 #[test]

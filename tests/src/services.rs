@@ -1,0 +1,166 @@
+//! A project whose service runs on production's ECS.
+
+use std::ops::Deref;
+
+use aws_double::{DeploymentView, Fate, PRODUCTION, Script, ServiceView};
+use serde_json::{Value, json};
+
+use crate::cloud::{allow, statements};
+use crate::{Background, Cloud};
+
+/// Where production has images.
+pub(crate) const REGISTRY: &str = "registry.example";
+/// The cluster of the project's services.
+const CLUSTER: &str = "apps";
+/// The digest of what ran before anything was deployed.
+const BEFORE: &str = "sha256:1111111111111111111111111111111111111111111111111111111111111111";
+
+/// The example project, whose service `hello` is there and runs what somebody put there by hand.
+#[derive(Debug)]
+pub struct Services {
+    /// Everything else.
+    pub cloud: Cloud,
+    /// The service's ARN.
+    pub service: String,
+    /// The ARN of the definition that it began with.
+    pub first: String,
+}
+
+impl Deref for Services {
+    type Target = Cloud;
+
+    fn deref(&self) -> &Cloud {
+        &self.cloud
+    }
+}
+
+impl Services {
+    /// With an image of the project's own repository.
+    pub fn new() -> Self {
+        Self::running(&format!("{REGISTRY}/hello/web@{BEFORE}"))
+    }
+
+    /// With this image.
+    pub fn running(image: &str) -> Self {
+        let cloud = Cloud::new();
+        let production = cloud.double.account(PRODUCTION);
+        production.cluster(CLUSTER);
+        let first = production.task_definition(&definition(image));
+        let service = production.service(
+            CLUSTER,
+            &json!({
+                "serviceName": "hello", "taskDefinition": first, "desiredCount": 2, "launchType": "FARGATE",
+                "deploymentConfiguration": {"maximumPercent": 150, "minimumHealthyPercent": 50},
+            }),
+        );
+        let services = Self { cloud, service, first };
+        services.configure(|_, _| {});
+        services
+    }
+
+    /// Gives both workers another configuration.
+    pub fn configure(&self, change: impl Fn(&str, &mut Value)) {
+        self.cloud.reconfigure(&[may()], |name, config| {
+            config["cluster"] = json!({"ecs": {"cluster": CLUSTER}});
+            config["registry"] = json!({"address": REGISTRY});
+            change(name, config);
+        });
+    }
+
+    /// Has this in the service's step from now on.
+    pub fn step(&self, settings: &str) {
+        let toml = self.path("airlock.toml");
+        self.replace(&toml, "containers = { web = \"web\" }", &format!("containers = {{ web = \"web\" }}\n{settings}"));
+        self.commit("Change the service's step");
+    }
+
+    /// The digest of the image that would be deployed.
+    pub fn image(&self) -> String {
+        let index = self.read(&self.path("build/image/index.json"));
+        index["manifests"][0]["digest"].as_str().expect("an image has a digest").to_owned()
+    }
+
+    /// Lets the tasks of the image that would be deployed fare like this.
+    pub fn next_image(&self, script: Script) {
+        self.double.script_image(&self.image(), script);
+    }
+
+    /// Starts a deploy whose tasks never start, and waits until it rolls out; it and the job.
+    pub fn stuck(&self) -> (Background, String) {
+        self.next_image(Script::new(Fate::Stuck));
+        let jobs = self.jobs("apply").len();
+        let deploy = self.start_deploy();
+        let job = self.job("apply", jobs + 1);
+        self.double.wait_for_service(&self.service, |service| service.deployments.len() == 2);
+        crate::wait_until("a line about the rollout", || {
+            self.progress(&job).iter().any(|line| line.contains("rolls out as")).then_some(())
+        });
+        (deploy, job)
+    }
+
+    /// What the service is like.
+    pub fn now(&self) -> ServiceView {
+        self.double.service(&self.service)
+    }
+
+    /// The newest deployment.
+    pub fn newest(&self) -> DeploymentView {
+        self.now().deployments.remove(0)
+    }
+
+    /// The definition that the service runs.
+    pub fn definition(&self) -> Value {
+        self.double.definition(&self.newest().definition)
+    }
+
+    /// Expects that the service runs what it ran before anything was deployed.
+    #[track_caller]
+    pub fn expect_as_before(&self) {
+        let now = self.now();
+        assert_eq!((now.deployments.len(), now.desired), (1, 2), "{now:#?}");
+        let only = &now.deployments[0];
+        assert_eq!((only.definition.as_str(), only.rollout, only.running), (self.first.as_str(), "COMPLETED", 2));
+    }
+
+    /// The summary of the newest plan.
+    pub fn planned_change(&self) -> Value {
+        let job = self.jobs("plan").pop().expect("a plan job");
+        self.read(&self.production(&format!("jobs/{job}/plan/summary.json")))
+    }
+}
+
+impl Default for Services {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// With what nobody has heard of yet, and what Airlock says nothing about.
+fn definition(image: &str) -> Value {
+    json!({
+        "family": "hello", "networkMode": "awsvpc", "requiresCompatibilities": ["FARGATE"], "cpu": "256", "memory": "512",
+        "unheardOf": {"deeply": [{"nested": 1.5}, "x"]}, "tags": [{"key": "team", "value": "a"}],
+        "containerDefinitions": [
+            {
+                "name": "web", "image": image, "environment": [{"name": "PASSWORD", "value": "hunter2"}],
+                "newer": {"than": ["this"]}, "logConfiguration": {"logDriver": "awslogs", "options": {
+                    "awslogs-group": "/hello", "awslogs-region": "eu-central-1", "awslogs-stream-prefix": "hello",
+                }},
+            },
+            {"name": "router", "image": "public.ecr.aws/router:2", "essential": false, "dockerLabels": {"a": "b"}},
+        ],
+    })
+}
+
+/// What docs/operations.md lets a worker do to services.
+fn may() -> Value {
+    let services = "arn:aws:ecs:eu-central-1:222222222222:service/apps/*";
+    let definitions = "arn:aws:ecs:eu-central-1:222222222222:task-definition/*";
+    let tasks = "arn:aws:ecs:eu-central-1:222222222222:task/apps/*";
+    statements(&json!([
+        allow(&["ecs:DescribeServices", "ecs:UpdateService"], services),
+        allow(&["ecs:RegisterTaskDefinition", "ecs:TagResource"], definitions),
+        allow(&["ecs:DescribeTaskDefinition", "ecs:ListTasks"], "*"),
+        allow(&["ecs:DescribeTasks"], tasks),
+    ]))
+}

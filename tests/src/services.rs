@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-use aws_double::{DeploymentView, Fate, PRODUCTION, Script, ServiceView};
+use aws_double::{DeploymentView, Fate, PRODUCTION, Role, Script, ServiceView};
 use serde_json::{Value, json};
 
 use crate::cloud::{allow, statements};
@@ -45,7 +45,8 @@ impl Services {
         let cloud = Cloud::new();
         let production = cloud.double.account(PRODUCTION);
         production.cluster(CLUSTER);
-        let first = production.task_definition(&definition(image));
+        let role = Role::new("hello-execution", &json!({"Service": "ecs-tasks.amazonaws.com"}), Vec::new());
+        let first = production.task_definition(&definition(image, &production.role(role)));
         let service = production.service(
             CLUSTER,
             &json!({
@@ -136,10 +137,10 @@ impl Default for Services {
 }
 
 /// With what nobody has heard of yet, and what Airlock says nothing about.
-fn definition(image: &str) -> Value {
+fn definition(image: &str, role: &str) -> Value {
     json!({
         "family": "hello", "networkMode": "awsvpc", "requiresCompatibilities": ["FARGATE"], "cpu": "256", "memory": "512",
-        "unheardOf": {"deeply": [{"nested": 1.5}, "x"]}, "tags": [{"key": "team", "value": "a"}],
+        "executionRoleArn": role, "unheardOf": {"deeply": [{"nested": 1.5}, "x"]}, "tags": [{"key": "team", "value": "a"}],
         "containerDefinitions": [
             {
                 "name": "web", "image": image, "environment": [{"name": "PASSWORD", "value": "hunter2"}],
@@ -160,7 +161,11 @@ fn may() -> Value {
     statements(&json!([
         allow(&["ecs:DescribeServices", "ecs:UpdateService"], services),
         allow(&["ecs:RegisterTaskDefinition", "ecs:TagResource"], definitions),
-        allow(&["ecs:DescribeTaskDefinition", "ecs:ListTasks"], "*"),
+        allow(&["ecs:DescribeTaskDefinition"], "*"),
+        {"Effect": "Allow", "Action": "ecs:ListTasks", "Resource": "*",
+         "Condition": {"ArnEquals": {"ecs:cluster": "arn:aws:ecs:eu-central-1:222222222222:cluster/apps"}}},
         allow(&["ecs:DescribeTasks"], tasks),
+        {"Effect": "Allow", "Action": "iam:PassRole", "Resource": "arn:aws:iam::222222222222:role/hello-execution",
+         "Condition": {"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}}},
     ]))
 }

@@ -54,6 +54,17 @@ impl Double {
         deleted.unwrap_or_else(|refusal| panic!("the deletion is refused: {}", refusal.message));
     }
 
+    /// A task definition as DescribeTaskDefinition tells it, its tags among its fields.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn definition(&self, arn: &str) -> Value {
+        let found = self.state().ecs.described_definition(arn);
+        let (mut definition, tags) = found.unwrap_or_else(|| panic!("there is no definition {arn}"));
+        definition["tags"] = tags;
+        definition
+    }
+
     /// A service.
     ///
     /// # Panics

@@ -268,6 +268,12 @@ impl Ecs {
         Ok(answer)
     }
 
+    /// A definition as it is described, and its tags, by its ARN.
+    pub(crate) fn described_definition(&self, arn: &str) -> Option<(Value, Value)> {
+        let definition = self.definitions.iter().find(|definition| definition.arn == arn)?;
+        Some((definition.described.clone(), definition.tags.clone()))
+    }
+
     fn family(&self, account: &str, family: &str) -> impl Iterator<Item = &Definition> + use<'_> {
         let prefix = format!("arn:aws:ecs:{REGION}:{account}:task-definition/{family}:");
         self.definitions.iter().filter(move |definition| definition.arn.starts_with(&prefix))

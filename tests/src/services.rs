@@ -3,23 +3,23 @@
 use std::ops::Deref;
 
 use aws_double::{DeploymentView, Fate, PRODUCTION, Role, Script, ServiceView};
+use emulators::DockerRegistry;
 use serde_json::{Value, json};
 
 use crate::cloud::{allow, statements};
 use crate::{Background, Cloud};
 
-/// Where production has images.
-pub(crate) const REGISTRY: &str = "registry.example";
 /// The cluster of the project's services.
 const CLUSTER: &str = "apps";
 /// The digest of what ran before anything was deployed.
 const BEFORE: &str = "sha256:1111111111111111111111111111111111111111111111111111111111111111";
 
 /// The example project, whose service `hello` is there and runs what somebody put there by hand.
-#[derive(Debug)]
 pub struct Services {
     /// Everything else.
     pub cloud: Cloud,
+    /// Where production has images.
+    pub registry: DockerRegistry,
     /// The service's ARN.
     pub service: String,
     /// The ARN of the definition that it began with.
@@ -37,16 +37,17 @@ impl Deref for Services {
 impl Services {
     /// With an image of the project's own repository.
     pub fn new() -> Self {
-        Self::running(&format!("{REGISTRY}/hello/web@{BEFORE}"))
+        Self::running(&format!("hello/web@{BEFORE}"))
     }
 
-    /// With this image.
+    /// With this image of production's registry.
     pub fn running(image: &str) -> Self {
-        let cloud = Cloud::new();
+        let (cloud, registry) = (Cloud::new(), DockerRegistry::start());
         let production = cloud.double.account(PRODUCTION);
         production.cluster(CLUSTER);
         let role = Role::new("hello-execution", &json!({"Service": "ecs-tasks.amazonaws.com"}), Vec::new());
-        let first = production.task_definition(&definition(image, &production.role(role)));
+        let first =
+            production.task_definition(&definition(&format!("{}/{image}", registry.address()), &production.role(role)));
         let service = production.service(
             CLUSTER,
             &json!({
@@ -54,7 +55,7 @@ impl Services {
                 "deploymentConfiguration": {"maximumPercent": 150, "minimumHealthyPercent": 50},
             }),
         );
-        let services = Self { cloud, service, first };
+        let services = Self { cloud, registry, service, first };
         services.configure(|_, _| {});
         services
     }
@@ -63,7 +64,7 @@ impl Services {
     pub fn configure(&self, change: impl Fn(&str, &mut Value)) {
         self.cloud.reconfigure(&[may()], |name, config| {
             config["cluster"] = json!({"ecs": {"cluster": CLUSTER}});
-            config["registry"] = json!({"address": REGISTRY});
+            config["registry"] = json!({"address": self.registry.address()});
             change(name, config);
         });
     }

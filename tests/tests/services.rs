@@ -31,7 +31,8 @@ fn a_service_runs_the_build_and_nothing_else_of_it_changes() {
     let only = world.newest();
     assert_eq!((only.rollout, only.running, world.now().deployments.len()), ("COMPLETED", 2, 1));
     let mut expected = before;
-    expected["containerDefinitions"][0]["image"] = format!("registry.example/hello/web@{}", world.image()).into();
+    expected["containerDefinitions"][0]["image"] =
+        format!("{}/hello/web@{}", world.registry.address(), world.image()).into();
     assert_eq!(without_what_is_said(world.definition()), expected);
     let job = world.job("apply", 1);
     let told = world.progress(&job).join("\n");
@@ -291,10 +292,11 @@ fn every_reason_against_every_service_is_told_at_once() {
 
 #[test]
 fn what_another_project_runs_needs_a_person() {
-    let world = Services::running("registry.example/billing/web:7");
+    let world = Services::running("billing/web:7");
     world.planned();
     let summary = world.planned_change();
-    assert_eq!(summary["services"][0]["containers"]["web"]["elsewhere"], "registry.example/billing/web");
+    let elsewhere = format!("{}/billing/web", world.registry.address());
+    assert_eq!(summary["services"][0]["containers"]["web"]["elsewhere"], elsewhere);
     let findings: Vec<_> = summary["findings"].as_array().unwrap().iter().map(|finding| &finding["rule"]).collect();
     assert_eq!(findings, ["service.other-images"]);
 }

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 /// What a job goes through that stops while it pushes: nothing was begun.
 fn expect_nothing_begun(harbour: &Harbour, job: &str, end: &str) {
     let story: Vec<_> = harbour.story(job).into_iter().filter(|word| word != "cancel-requested").collect();
-    assert_eq!(story[story.len() - 2..], ["claimed".to_owned(), format!("ended {end}")], "{story:?}");
+    assert_eq!(story[story.len() - 2..], ["checked".to_owned(), format!("ended {end}")], "{story:?}");
     assert_eq!(harbour.records().len(), 0);
     // Of the dead, the lease is taken over.
     assert_eq!(harbour.lease_holder().is_some(), end == "interrupted");
@@ -190,6 +190,20 @@ fn a_job_that_is_cancelled_while_it_pushes_begins_nothing() {
     harbour.ok(&["cancel-deploy-job", &job]);
     deploy.end().exits(5).explains(&["job.cancelled"]);
     expect_nothing_begun(&harbour, &job, "cancelled");
+}
+
+/// Pushing can take long, and the gates are decided once more after it.
+#[test]
+fn a_no_that_is_said_while_a_job_pushes_is_heard() {
+    let harbour = Harbour::new();
+    let planned = harbour.planned();
+    let yes = harbour.approve(&planned);
+    harbour.proxy.plan(|seen| if is_large(seen) { Fault::Delay(Duration::from_secs(5)) } else { Fault::None });
+    let apply = harbour.start(&harbour.apply_arguments(&planned, &[&yes]));
+    wait_until("the large layer's upload", || harbour.proxy.seen().iter().any(is_large).then_some(()));
+    harbour.ok(&["change", "reject", &planned.change, "--key", APPROVER]);
+    apply.end().exits(4).explains(&["approval.rejected"]);
+    expect_nothing_begun(&harbour, &harbour.job("apply", 1), "refused");
 }
 
 #[test]

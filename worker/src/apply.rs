@@ -57,6 +57,7 @@ pub(crate) async fn run(session: &Session) -> Result<JobOutcome, Stop> {
     let mut held = take_lease(session).await?;
     let claimed = async {
         record::write_missing(session, &mut held).await?;
+        push(&admission, &mut prepared).await?;
         claim(session, &prepared).await
     };
     let admission = match claimed.await {
@@ -198,6 +199,15 @@ async fn give_back(session: &Session, held: lease::Held) {
     }
 }
 
+/// Pushes images, but those whose repository only Terraform makes: before the gates are decided for the last time, because
+/// it can take long, and whoever says no meanwhile is to be heard. Until something names them, images do nothing.
+async fn push(admission: &Admission, prepared: &mut Prepared<'_>) -> Result<(), Stop> {
+    match admission.manifest().manifest().terraform() {
+        Some(_) => prepared.images.push_into_existing().await,
+        None => prepared.images.push_rest().await,
+    }
+}
+
 /// Under the lease: decide again with everything read afresh, then claim the plan.
 async fn claim(session: &Session, prepared: &Prepared<'_>) -> Result<Admission, Stop> {
     session.may_go_on()?;
@@ -230,19 +240,12 @@ fn any_begun(steps: &[StepOutcome]) -> bool {
     steps.iter().any(|outcome| *outcome != StepOutcome::NotBegun)
 }
 
-/// Does the steps in order, each announced before it begins, until one fails or somebody wishes to stop. Images are pushed
-/// before the first of them, but for those whose repository only Terraform makes.
+/// Does the steps in order, each announced before it begins, until one fails or somebody wishes to stop. Images whose
+/// repository only Terraform makes are pushed after it.
 async fn steps(session: &Session, admission: &Admission, prepared: &mut Prepared<'_>) -> Result<Done, Stop> {
     let started_at = session.ambient().now();
     let manifest = admission.manifest().manifest();
     let mut outcomes = vec![StepOutcome::NotBegun; manifest.deploy.len()];
-    let pushed = match manifest.terraform() {
-        Some(_) => prepared.images.push_into_existing().await,
-        None => prepared.images.push_rest().await,
-    };
-    if let Err(stop) = pushed {
-        return ended(outcomes, stop, started_at);
-    }
     for (index, step) in manifest.deploy.iter().enumerate() {
         if let Err(stop) = ready(session, prepared, step).await {
             return ended(outcomes, stop, started_at);

@@ -31,6 +31,7 @@ while [ $number -lt 50 ]; do
 done
 cd "$scratch/many"
 printf '[[deploy]]\nterraform = "bench"\n' >>airlock.toml
+git add . && commit
 airlock --quiet manifest build --build-number 1 --output build.json
 (cd "$scratch" && airlock --quiet key generate builder >/dev/null && sign many/build.json build.dsse.json)
 airlock --quiet publish build.json --envelope "$scratch/build.dsse.json" --store "$scratch/store" >/dev/null

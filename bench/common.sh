@@ -35,9 +35,10 @@ timed() {
 project() {
   git init -q -b main "$1"
   printf 'project = "bench"\n[artifacts.bench]\nkind = "%s"\npath = "%s"\n' "$2" "$3" >"$1/airlock.toml"
-  (cd "$1" && git add airlock.toml && git -c user.name=bench -c user.email=bench@example.com \
-    -c commit.gpgsign=false commit -q -m bench)
+  (cd "$1" && git add airlock.toml && commit)
 }
+# commit: what was added.
+commit() { git -c user.name=bench -c user.email=bench@example.com -c commit.gpgsign=false commit -q -m bench; }
 # build PROJECT NUMBER OUTPUT, relative to the project.
 build() { airlock --quiet -C "$1" manifest build --build-number "$2" --output "$3"; }
 # sign MANIFEST ENVELOPE, relative to the scratch directory, in which `airlock key generate builder` was run.

@@ -323,7 +323,7 @@ async fn one_step(session: &Session, admission: &Admission, prepared: &Prepared<
             let services = &planned(admission)?.summary().services;
             let approved = services.iter().find(|change| change.service == service.service);
             let approved = approved.ok_or_else(|| Stop::failed(format!("the approved plan has no {step}")))?;
-            prepared.cluster.deploy(session, admission.manifest().manifest(), service, approved).await
+            prepared.cluster.deploy(session, admission, service, approved).await
         }
     }
 }

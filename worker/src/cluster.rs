@@ -2,6 +2,7 @@
 
 mod local;
 
+use manifest_schema::gates::Admission;
 use manifest_schema::manifest::{BuildManifest, ServiceStep};
 use manifest_schema::plan::ServiceChange;
 use records::config::ClusterConfig;
@@ -16,7 +17,7 @@ pub(crate) enum Cluster<'a> {
     /// A directory.
     Local(LocalCluster),
     /// Amazon ECS.
-    Ecs(Ecs<'a>),
+    Ecs(Box<Ecs<'a>>),
 }
 
 impl<'a> Cluster<'a> {
@@ -24,7 +25,7 @@ impl<'a> Cluster<'a> {
     pub(crate) async fn open(session: &'a Session) -> Self {
         match &session.config().cluster {
             ClusterConfig::Local(path) => Self::Local(LocalCluster::open(path, &session.request().environment)),
-            ClusterConfig::Ecs(config) => Self::Ecs(Ecs::open(session, config).await),
+            ClusterConfig::Ecs(config) => Self::Ecs(Box::new(Ecs::open(session, config).await)),
         }
     }
 
@@ -40,17 +41,17 @@ impl<'a> Cluster<'a> {
     pub(crate) async fn deploy(
         &self,
         session: &Session,
-        manifest: &BuildManifest,
+        admission: &Admission,
         step: &ServiceStep,
         approved: &ServiceChange,
     ) -> Result<(), Stop> {
         match self {
             Self::Local(cluster) => {
-                let revision = cluster.deploy(manifest, step, session.job())?;
+                let revision = cluster.deploy(admission.manifest().manifest(), step, session.job())?;
                 let told = format!("service {}: {revision} would run (no cluster in local mode)", step.service);
                 session.tell(told).await
             }
-            Self::Ecs(ecs) => ecs.deploy(manifest, step, approved).await,
+            Self::Ecs(ecs) => ecs.deploy(admission, step, approved).await,
         }
     }
 }

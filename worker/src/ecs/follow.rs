@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::api::Named;
 use super::judge::{End, Progress, Rollout, judge};
+use super::logs::Logs;
 use super::told::Told;
 use super::view::ServiceView;
 use super::{Ecs, of_aws};
@@ -29,9 +30,15 @@ pub(super) enum Followed {
 
 impl Ecs<'_> {
     /// Follows a rollout to its end, or until the job is wished to stop.
-    pub(super) async fn follow(&self, named: &Named, rollout: &Rollout, told: &mut Told) -> Result<Followed, Stop> {
+    pub(super) async fn follow(
+        &self,
+        named: &Named,
+        rollout: &Rollout,
+        told: &mut Told,
+        logs: &mut Logs<'_>,
+    ) -> Result<Followed, Stop> {
         let mut stop = self.session.stop_signal();
-        let ended = self.end_of(named, rollout, told, stop.wait()).await?;
+        let ended = self.end_of(named, rollout, (told, logs), stop.wait()).await?;
         Ok(ended.map_or_else(Followed::Asked, Followed::Ended))
     }
 
@@ -41,6 +48,7 @@ impl Ecs<'_> {
         named: &Named,
         back: &Rollout,
         told: &mut Told,
+        logs: &mut Logs<'_>,
     ) -> Result<Option<End>, Stop> {
         let mut stop = self.session.stop_signal();
         let too_late = async {
@@ -49,7 +57,7 @@ impl Ecs<'_> {
                 () = tokio::time::sleep(BACK) => {}
             }
         };
-        Ok(self.end_of(named, back, told, too_late).await?.ok())
+        Ok(self.end_of(named, back, (told, logs), too_late).await?.ok())
     }
 
     /// The end, or what `until` comes to, for which nothing is interrupted but waiting.
@@ -57,7 +65,7 @@ impl Ecs<'_> {
         &self,
         named: &Named,
         rollout: &Rollout,
-        told: &mut Told,
+        (told, logs): (&mut Told, &mut Logs<'_>),
         until: impl Future<Output = T>,
     ) -> Result<Result<End, T>, Stop> {
         let mut until = std::pin::pin!(until);
@@ -66,7 +74,7 @@ impl Ecs<'_> {
         let mut was_there = false;
         loop {
             if let Some(seen) = self.seen(named).await? {
-                self.tell_news(named, rollout, &seen, told).await?;
+                self.tell_news(named, rollout, &seen, (told, logs)).await?;
                 let is_there = seen.deployment(&rollout.id).is_some();
                 was_there |= is_there;
                 match judge(rollout, &seen) {
@@ -107,13 +115,18 @@ impl Ecs<'_> {
         named: &Named,
         rollout: &Rollout,
         seen: &ServiceView,
-        told: &mut Told,
+        (told, logs): (&mut Told, &mut Logs<'_>),
     ) -> Result<(), Stop> {
         let mut lines = told.news(&named.service, &rollout.id, seen);
         // Every task that stops is told by the service, or counted.
         if !lines.is_empty() {
             match self.api.tasks(named, "STOPPED").await {
-                Ok(tasks) => lines.extend(told.ended(&rollout.id, &tasks).into_iter().map(|(line, _)| line)),
+                Ok(tasks) => {
+                    for (line, task) in told.ended(&rollout.id, &tasks) {
+                        lines.push(line);
+                        lines.extend(logs.last_lines(task).await);
+                    }
+                }
                 Err(error) => tracing::warn!(%error, "stopped tasks can't be asked after"),
             }
         }

@@ -8,6 +8,7 @@
 mod api;
 mod follow;
 mod judge;
+mod logs;
 mod revise;
 mod rollout;
 mod supported;
@@ -39,6 +40,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// ECS in the account and region of the worker.
 pub(crate) struct Ecs<'a> {
     session: &'a Session,
+    connection: Connection,
     api: Api,
     default: ClusterName,
 }
@@ -61,7 +63,7 @@ struct Now {
 impl<'a> Ecs<'a> {
     pub(crate) async fn open(session: &'a Session, config: &EcsServices) -> Self {
         let connection = Connection::new(&session.config().aws, &[]).await;
-        Self { session, api: Api::new(&connection), default: config.cluster.clone() }
+        Self { session, api: Api::new(&connection), connection, default: config.cluster.clone() }
     }
 
     /// What deploying this build would change in each service, in the order of its steps.

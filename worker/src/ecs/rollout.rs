@@ -1,5 +1,6 @@
 //! Making a service run a build: a revision, an update, its rollout to the end, and back if it fails.
 
+use manifest_schema::gates::Admission;
 use manifest_schema::manifest::{BuildManifest, ServiceStep};
 use manifest_schema::plan::ServiceChange;
 use manifest_schema::{Code, Digest, Reason};
@@ -7,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::follow::Followed;
 use super::judge::{End, Rollout};
+use super::logs::Logs;
 use super::told::Told;
 use super::view::{ContainerView, RolloutState, ServiceView, TaskView};
 use super::{Ecs, Looked, Now, of_aws, revise};
@@ -15,6 +17,8 @@ use crate::stop::{Asked, Stop};
 /// A rollout that goes on.
 struct Begun {
     rollout: Rollout,
+    /// The task definition that it brings.
+    definition: Value,
     /// How many tasks the service kept running before, if that was changed.
     count: Option<u32>,
 }
@@ -34,10 +38,11 @@ impl Ecs<'_> {
     /// [`Stop::RolledBack`] when the service runs what it ran before again; otherwise nothing is sure.
     pub(crate) async fn deploy(
         &self,
-        manifest: &BuildManifest,
+        admission: &Admission,
         step: &ServiceStep,
         approved: &ServiceChange,
     ) -> Result<(), Stop> {
+        let manifest = admission.manifest().manifest();
         let looked = self.look(manifest, step).await?;
         let Some(now) = &looked.now else {
             return Err(failed(step, "isn't there: Terraform was to make it, or somebody deleted it"));
@@ -55,7 +60,8 @@ impl Ecs<'_> {
             let id = now.view.primary().map_or("", |primary| &primary.id);
             return self.expect_images(&looked, manifest, id).await;
         };
-        let followed = self.follow(&looked.named, &begun.rollout, &mut told).await?;
+        let mut logs = Logs::new(&self.connection, admission.environment().application_logs, &begun.definition);
+        let followed = self.follow(&looked.named, &begun.rollout, &mut told, &mut logs).await?;
         let Some(Fallen { reason, by_ecs }) = fallen(followed, step, &told)? else {
             return self.expect_images(&looked, manifest, &begun.rollout.id).await;
         };
@@ -63,7 +69,7 @@ impl Ecs<'_> {
             Some(back) => self.goes_back(&looked, &begun, &reason, back).await?,
             None => self.go_back(&looked, &begun, &reason).await?,
         };
-        self.wait_until_back(&looked, &back, &mut told, &reason).await?;
+        self.wait_until_back(&looked, &back, &mut told, &mut logs, &reason).await?;
         let message = format!("{}; it runs {} again", reason.message, back.definition);
         Err(Stop::RolledBack(Reason { message, ..reason }))
     }
@@ -86,7 +92,7 @@ impl Ecs<'_> {
             self.session.tell(format!("service {}: its rollout of this build goes on", step.service)).await?;
             let definition = now.view.task_definition.clone();
             let rollout = Rollout { id: id.to_owned(), definition, previous, scales: false };
-            return Ok(Some(Begun { rollout, count: None }));
+            return Ok(Some(Begun { rollout, definition: next, count: None }));
         }
         let definition = match definition_changes {
             true => self.patiently(|| self.api.register(&next)).await?,
@@ -110,7 +116,7 @@ impl Ecs<'_> {
         self.session.tell(format!("service {}: {definition} rolls out as {id}", step.service)).await?;
         let scales = !definition_changes && !again && !goes_on;
         let rollout = Rollout { id, definition, previous, scales };
-        Ok(Some(Begun { rollout, count: count.map(|_| now.view.desired_count) }))
+        Ok(Some(Begun { rollout, definition: next, count: count.map(|_| now.view.desired_count) }))
     }
 
     /// ECS goes back to the definition that ran before; to as many tasks as before, only we do.
@@ -159,9 +165,10 @@ impl Ecs<'_> {
         looked: &Looked<'_>,
         back: &Rollout,
         told: &mut Told,
+        logs: &mut Logs<'_>,
         reason: &Reason,
     ) -> Result<(), Stop> {
-        let what = match self.follow_back(&looked.named, back, told).await? {
+        let what = match self.follow_back(&looked.named, back, told, logs).await? {
             Some(End::Completed) => return Ok(()),
             Some(End::Stuck(said)) => format!("going back to {} failed, too: {said}", back.definition),
             Some(End::GoingBack { definition, .. } | End::Replaced { definition }) => {

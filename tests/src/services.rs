@@ -166,6 +166,7 @@ fn may() -> Value {
         {"Effect": "Allow", "Action": "ecs:ListTasks", "Resource": "*",
          "Condition": {"ArnEquals": {"ecs:cluster": "arn:aws:ecs:eu-central-1:222222222222:cluster/apps"}}},
         allow(&["ecs:DescribeTasks"], tasks),
+        allow(&["logs:GetLogEvents"], "arn:aws:logs:eu-central-1:222222222222:log-group:/hello:log-stream:*"),
         {"Effect": "Allow", "Action": "iam:PassRole", "Resource": "arn:aws:iam::222222222222:role/hello-execution",
          "Condition": {"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}}},
     ]))

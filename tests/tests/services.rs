@@ -119,6 +119,20 @@ fn an_image_that_is_missing_goes_back() {
 }
 
 #[test]
+fn what_containers_wrote_leaves_production_only_if_the_trust_policy_says_so() {
+    for may_leave in [false, true] {
+        let world = Services::new();
+        world.next_policy(|policy| policy["environments"]["production"]["applicationLogs"] = may_leave.into());
+        world.next_image(Script::new(Fate::Crash(1)).saying(["starting", "there is no database"]));
+        world.cloud.deploys().exits(5);
+        let told = world.progress(&world.job("apply", 1)).join("\n");
+        assert!(told.contains("web exited with 1"), "{told}");
+        assert_eq!(told.contains("web wrote: there is no database"), may_leave, "{told}");
+        assert_eq!(world.double.calls_of("logs:GetLogEvents").is_empty(), !may_leave);
+    }
+}
+
+#[test]
 fn tasks_that_never_start_go_back_at_the_deadline() {
     let world = Services::new();
     world.configure(|name, config| {

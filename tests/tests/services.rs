@@ -7,33 +7,17 @@ use aws_double::{Failure, Fate, HealthCheck, PRODUCTION, Script};
 use flows::Services;
 use serde_json::{Value, json};
 
-/// What only ECS says about a definition.
-const SAID: [&str; 7] = [
-    "taskDefinitionArn",
-    "revision",
-    "status",
-    "requiresAttributes",
-    "compatibilities",
-    "registeredAt",
-    "registeredBy",
-];
-
-fn without_what_is_said(mut definition: Value) -> Value {
-    SAID.iter().for_each(|field| drop(definition.as_object_mut().unwrap().remove(*field)));
-    definition
-}
-
 #[test]
 fn a_service_runs_the_build_and_nothing_else_of_it_changes() {
     let world = Services::new();
-    let before = without_what_is_said(world.definition());
+    let before = world.definition();
     world.cloud.deploys().exits(0);
     let only = world.newest();
     assert_eq!((only.rollout, only.running, world.now().deployments.len()), ("COMPLETED", 2, 1));
     let mut expected = before;
     expected["containerDefinitions"][0]["image"] =
         format!("{}/hello/web@{}", world.registry.address(), world.image()).into();
-    assert_eq!(without_what_is_said(world.definition()), expected);
+    assert_eq!(world.definition()), expected;
     let job = world.job("apply", 1);
     let told = world.progress(&job).join("\n");
     for words in [
@@ -225,7 +209,7 @@ fn a_service_that_is_deleted_meanwhile_is_told() {
 fn what_somebody_else_deploys_meanwhile_is_left_alone() {
     let world = Services::new();
     let (deploy, job) = world.stuck();
-    let mut other = without_what_is_said(world.double.definition(&world.first));
+    let mut other = world.double.definition(&world.first);
     other["containerDefinitions"][0]["image"] = "registry.example/hello/web:by-hand".into();
     let other = world.double.account(PRODUCTION).task_definition(&other);
     world.double.update_service(&world.service, &other);
@@ -264,7 +248,7 @@ fn a_service_that_changed_since_the_plan_makes_it_stale() {
     let world = Services::new();
     let planned = world.planned();
     let yes = world.approve(&planned);
-    let other = without_what_is_said(world.double.definition(&world.first));
+    let other = world.double.definition(&world.first);
     let other = world.double.account(PRODUCTION).task_definition(&other);
     world.double.update_service(&world.service, &other);
     world.apply(&planned, &[&yes]).run.exits(3).because(&["plan.stale"]);

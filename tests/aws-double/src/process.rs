@@ -157,15 +157,32 @@ impl Process {
 
     /// Kills it with everything that it started, as a container ends.
     pub(crate) fn kill(&self) {
-        for id in self.family() {
+        // What still runs could start something that nobody here knows of.
+        for id in self.freeze() {
             let _ = kill_process(id, Signal::KILL);
         }
     }
 
-    /// Freezes or thaws it with everything that it started.
-    pub(crate) fn signal_family(&self, signal: Signal) {
+    /// Freezes it with everything that it started; says what that is.
+    pub(crate) fn freeze(&self) -> Vec<Pid> {
+        let mut frozen = Vec::new();
+        loop {
+            let family = self.family();
+            let running: Vec<Pid> = family.iter().copied().filter(|id| !frozen.contains(id)).collect();
+            if running.is_empty() {
+                return family;
+            }
+            for id in running {
+                let _ = kill_process(id, Signal::STOP);
+                frozen.push(id);
+            }
+        }
+    }
+
+    /// Thaws it with everything that it started.
+    pub(crate) fn thaw(&self) {
         for id in self.family() {
-            let _ = kill_process(id, signal);
+            let _ = kill_process(id, Signal::CONT);
         }
     }
 

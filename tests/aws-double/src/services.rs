@@ -54,15 +54,12 @@ impl Double {
         deleted.unwrap_or_else(|refusal| panic!("the deletion is refused: {}", refusal.message));
     }
 
-    /// A task definition as DescribeTaskDefinition tells it, its tags among its fields.
+    /// A task definition as it could be registered once more: what only ECS says of one isn't in it, its tags are.
     ///
     /// # Panics
     /// When there is none.
     pub fn definition(&self, arn: &str) -> Value {
-        let found = self.state().ecs.described_definition(arn);
-        let (mut definition, tags) = found.unwrap_or_else(|| panic!("there is no definition {arn}"));
-        definition["tags"] = tags;
-        definition
+        self.state().ecs.registered_definition(arn).unwrap_or_else(|| panic!("there is no definition {arn}"))
     }
 
     /// A service.

@@ -1,3 +1,5 @@
+//! Events of every order and kind, what they fold to, and which of them no worker could have written.
+
 use proptest::prelude::*;
 
 use super::*;

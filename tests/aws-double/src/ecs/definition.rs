@@ -166,12 +166,16 @@ impl LogTarget {
 }
 
 impl Definition {
+    /// It without what only ECS says of it, and without its tags.
+    fn could_be_registered(&self) -> Value {
+        let mut fields = self.described.clone();
+        READ_ONLY.iter().for_each(|field| drop(fields.as_object_mut().and_then(|fields| fields.remove(*field))));
+        fields
+    }
+
     /// Refuses what matters to a program and isn't doubled.
     pub(super) fn check_runnable(&self) -> Result<(), Refusal> {
-        let mut said = self.described.clone();
-        if let Value::Object(fields) = &mut said {
-            fields.retain(|name, _| !READ_ONLY.contains(&name.as_str()));
-        }
+        let said = self.could_be_registered();
         only(&said, "ecs:RunTask of a task definition", &FIELDS)?;
         let containers = said["containerDefinitions"].as_array().into_iter().flatten();
         containers.into_iter().try_for_each(|one| only(one, "ecs:RunTask of a container definition", &CONTAINER_FIELDS))
@@ -268,10 +272,12 @@ impl Ecs {
         Ok(answer)
     }
 
-    /// A definition as it is described, and its tags, by its ARN.
-    pub(crate) fn described_definition(&self, arn: &str) -> Option<(Value, Value)> {
+    /// A definition by its ARN, as it could be registered once more.
+    pub(crate) fn registered_definition(&self, arn: &str) -> Option<Value> {
         let definition = self.definitions.iter().find(|definition| definition.arn == arn)?;
-        Some((definition.described.clone(), definition.tags.clone()))
+        let mut registered = definition.could_be_registered();
+        registered["tags"] = definition.tags.clone();
+        Some(registered)
     }
 
     fn family(&self, account: &str, family: &str) -> impl Iterator<Item = &Definition> + use<'_> {

@@ -149,7 +149,11 @@ impl Ecs {
     pub(crate) fn freeze(&self, arn: &str, frozen: bool) {
         let containers = self.tasks.get(arn).map(|task| task.containers.as_slice()).unwrap_or_default();
         for process in containers.iter().filter_map(|container| container.process.as_ref()) {
-            process.signal_family(if frozen { Signal::STOP } else { Signal::CONT });
+            if frozen {
+                process.freeze();
+            } else {
+                process.thaw();
+            }
         }
     }
 

@@ -17,7 +17,7 @@ fn a_service_runs_the_build_and_nothing_else_of_it_changes() {
     let mut expected = before;
     expected["containerDefinitions"][0]["image"] =
         format!("{}/hello/web@{}", world.registry.address(), world.image()).into();
-    assert_eq!(world.definition()), expected;
+    assert_eq!(world.definition(), expected);
     let job = world.job("apply", 1);
     let told = world.progress(&job).join("\n");
     for words in [

@@ -19,6 +19,9 @@ mod variables;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::num::NonZero;
+use std::panic::resume_unwind;
+use std::thread;
 
 use manifest_schema::trust::TerraformRules;
 
@@ -30,6 +33,10 @@ pub use variables::check_references;
 
 use calls::Calls;
 use providers::Providers;
+use read::Read;
+
+/// Fewest files that are worth a thread.
+const FEWEST: usize = 16;
 
 /// A file of the Terraform bundle.
 #[derive(Debug, Clone, Copy)]
@@ -144,26 +151,21 @@ pub fn check(files: &[ConfigFile<'_>], rules: Option<&TerraformRules>) -> Vec<Pr
     let mut problems: Vec<Problem> = files.iter().filter_map(|file| files::problem(file.path)).collect();
     let mut providers = Providers::new(rules);
     let mut templates = BTreeMap::new();
-    for file in files {
-        let read = match files::Kind::of(file.path) {
-            files::Kind::Hcl => read::hcl(file),
-            files::Kind::Json => read::json(file),
-            files::Kind::Lock => {
-                providers.lock_seen();
-                problems.extend(locked_providers(file.bytes).err());
-                problems.extend(rules.into_iter().flat_map(|rules| pins::in_lock(file, rules)));
-                read::hcl(file)
-            }
-            files::Kind::Other => continue,
-        };
+    for (file, read) in files.iter().zip(read_all(files)) {
+        if files::Kind::of(file.path) == files::Kind::Lock {
+            providers.lock_seen();
+            problems.extend(locked_providers(file.bytes).err());
+            problems.extend(rules.into_iter().flat_map(|rules| pins::in_lock(file, rules)));
+        }
         match read {
-            Ok(read) => {
+            None => {}
+            Some(Ok(read)) => {
                 problems.extend(structure::problems(file.path, &read.entries));
                 providers.note(file.path, &read.entries);
                 problems.extend(read.calls.problems);
                 templates.extend(read.calls.templates);
             }
-            Err(problem) => problems.push(problem),
+            Some(Err(problem)) => problems.push(problem),
         }
     }
     problems.extend(providers.problems());
@@ -171,6 +173,21 @@ pub fn check(files: &[ConfigFile<'_>], rules: Option<&TerraformRules>) -> Vec<Pr
     problems.sort();
     problems.dedup();
     problems
+}
+
+/// What is in each file, or why it can't be read; `None` for what is no configuration. Parsing takes the time, and every
+/// core takes its share of it.
+fn read_all<'a>(files: &[ConfigFile<'a>]) -> Vec<Option<Result<Read<'a>, Problem>>> {
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    let share = files.len().div_ceil(cores).max(FEWEST);
+    let (mine, others) = files.split_at(share.min(files.len()));
+    thread::scope(|scope| {
+        let read_share = |share: &[ConfigFile<'a>]| share.iter().map(read::any).collect::<Vec<_>>();
+        let others: Vec<_> = others.chunks(share).map(|share| scope.spawn(move || read_share(share))).collect();
+        let mut read = read_share(mine);
+        read.extend(others.into_iter().flat_map(|other| other.join().unwrap_or_else(|panic| resume_unwind(panic))));
+        read
+    })
 }
 
 /// Templates call functions too, so every template that configuration or another template renders is judged.

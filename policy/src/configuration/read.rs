@@ -10,7 +10,7 @@ use hcl_edit::visit::Visit as _;
 use hcl_edit::{Ident, Span};
 
 use super::calls::Calls;
-use super::{ConfigFile, Problem, Rule};
+use super::{ConfigFile, Problem, Rule, files};
 use crate::json::{Kind, Node, line_of};
 
 /// One place in a file.
@@ -61,6 +61,15 @@ pub(super) fn text<'a>(file: &ConfigFile<'a>) -> Result<&'a str, Problem> {
     match ["$$${", "%%%{"].iter().find_map(|marker| text.find(marker)) {
         Some(at) => Err(refuse(Some(line_of(text, at)), "parsers disagree about `$$${`; write the text another way")),
         None => Ok(text),
+    }
+}
+
+/// Reads a file of either syntax; `None` if it is of neither.
+pub(super) fn any<'a>(file: &ConfigFile<'a>) -> Option<Result<Read<'a>, Problem>> {
+    match files::Kind::of(file.path) {
+        files::Kind::Hcl | files::Kind::Lock => Some(hcl(file)),
+        files::Kind::Json => Some(json(file)),
+        files::Kind::Other => None,
     }
 }
 

@@ -51,7 +51,8 @@ demo-tools:
 
 .PHONY: test
 test: test-tools ## Run every test
-	$(CARGO) build --workspace --bins --locked
+	@# With the tests: what they need of a dependency is compiled into programs, too, so that it is compiled once.
+	$(CARGO) build --workspace --bins --tests --locked
 	$(CARGO) nextest run --workspace --locked --no-fail-fast $(CHOSEN)
 	$(CARGO) test --doc --workspace --locked
 

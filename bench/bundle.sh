@@ -1,7 +1,8 @@
 #!/bin/sh
 # How long a worker takes to extract a Terraform bundle of 500 files and to judge its configuration, in the median over
 # RUNS (default 15) runs of the release binaries in $AIRLOCK_BIN.                         goal: at most  50 ms
-# Needs git. Prints; asserts nothing.
+# Needs git. Prints; asserts nothing. For half a minute after many files were deleted, as after a run of this, ext4 is slow
+# at making files: wait that long before another.
 set -eu
 
 runs=${RUNS:-15}

@@ -13,8 +13,7 @@ pub(super) struct Rollout {
     pub(super) definition: String,
     /// ARN of what had proved to run before.
     pub(super) previous: String,
-    /// Whether only the number of tasks changes. There is no new deployment then, and ECS calls the one that is there
-    /// complete all the time.
+    /// Whether the number of tasks of a deployment changes that is there already: ECS may call it complete all the time.
     pub(super) scales: bool,
 }
 

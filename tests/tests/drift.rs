@@ -42,6 +42,9 @@ fn reality_matches_until_somebody_changes_it_and_each_call_looks_anew() {
     let ran = scratch.airlock(&["drift", "production", "hello"]).exits(0);
     assert!(ran.stdout.starts_with("hello in production is as build 0.1 wants it"), "{}", ran.all());
 
+    let ran = scratch.airlock(&["deployed", "--check"]).exits(0);
+    assert!(ran.stdout.ends_with("\n  checked now: everything is as build 0.1 wants it\n"), "{}", ran.all());
+
     change_the_resource(&scratch);
     let found = drift(&scratch).exits(4).json();
     assert_eq!(found["matches"], false);
@@ -49,7 +52,14 @@ fn reality_matches_until_somebody_changes_it_and_each_call_looks_anew() {
     let ran = scratch.airlock(&["drift", "production"]).exits(4);
     assert!(ran.stdout.starts_with("hello in production is not as build 0.1 wants it"), "{}", ran.all());
     assert!(ran.stdout.contains("update   terraform_data.release"), "{}", ran.all());
-    assert_eq!(scratch.jobs("drift").len(), 4, "each call is a job of its own");
+    let found = scratch.json(&["deployed", "--check"]).exits(4).json();
+    assert_eq!((&found["check"]["matches"], &found["latest"]["sequence"]), (&false.into(), &1.into()));
+    let ran = scratch.airlock(&["deployed", "--check"]).exits(4);
+    assert!(ran.stdout.contains("\n  checked now: not everything is as build 0.1 wants it\n"), "{}", ran.all());
+    assert!(ran.stdout.contains("update   terraform_data.release"), "{}", ran.all());
+    assert_eq!(scratch.jobs("drift").len(), 7, "each call is a job of its own");
+    let ran = scratch.airlock(&["deployed"]).exits(0);
+    assert!(!ran.stdout.contains("checked"), "{}", ran.all());
     assert_eq!(scratch.records().len(), 1, "nothing was deployed");
 }
 

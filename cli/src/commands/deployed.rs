@@ -10,18 +10,24 @@ use crate::config::EnvironmentArgs;
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
 use crate::gateway_client::ago;
+use crate::pipeline::drift::{self, Found};
 use crate::pipeline::events::outcome_text;
+use crate::pipeline::summary;
 use crate::production::{self, Production};
 use crate::purpose::Purpose;
 
-/// Says what runs where, since when, approved by whom.
+/// Says what runs where, since when, approved by whom, and with `--check` whether reality agrees.
 #[derive(clap::Args)]
+#[command(after_help = "With --check, exits with 4 when something differs, as `airlock drift` does.")]
 pub(crate) struct Args {
     #[command(flatten)]
     environment: EnvironmentArgs,
     /// The project, instead of the one that airlock.toml names.
     #[arg(long, value_name = "NAME")]
     project: Option<ProjectName>,
+    /// Look whether reality agrees: plan the build that runs, which changes nothing.
+    #[arg(long)]
+    check: bool,
 }
 
 impl Args {
@@ -30,18 +36,39 @@ impl Args {
             let production = Production::open(context, &self.environment, &Purpose::default()).await?;
             let project = production::project(context, self.project.as_ref())?;
             let latest = production.client.latest(&production.name, &project).await?;
+            let runs = latest.as_ref().and_then(|record| record.complete);
+            let found = match runs.filter(|_| self.check) {
+                Some(runs) => Some(drift::look(context, &production, &project, runs, None).await?),
+                None => None,
+            };
+            let matches = found.as_ref().is_none_or(|found| found.summary.matches_reality());
             if context.out.is_json() {
-                context.out.json(&json!({ "environment": production.name, "project": project, "latest": latest }))?;
+                let mut told = json!({ "environment": production.name, "project": project, "latest": latest });
+                if let Some(Found { job, summary }) = &found {
+                    told["check"] = json!({ "job": job, "matches": matches, "summary": summary });
+                }
+                context.out.json(&told)?;
             } else {
-                let text = match &latest {
+                let mut text = match &latest {
                     Some(record) => text(record, context),
                     None => format!("{project} was never deployed to {}\n", production.name),
                 };
+                text.extend(found.iter().map(|found| agreement(found, matches, context)));
                 context.out.data(text)?;
             }
-            Ok(Exit::Done)
+            Ok(if matches { Exit::Done } else { Exit::NotApproved })
         })
     }
+}
+
+/// Whether reality agrees, and where it doesn't.
+fn agreement(found: &Found, matches: bool, context: &Context) -> String {
+    let build = found.summary.build;
+    if matches {
+        return format!("  checked now: everything is as build {build} wants it\n");
+    }
+    format!("  checked now: not everything is as build {build} wants it\n")
+        + &summary::text(&found.summary, context.out.paint_out())
 }
 
 fn text(record: &DeploymentRecord, context: &Context) -> String {

@@ -3,6 +3,7 @@
 pub(crate) mod busy;
 pub(crate) mod changes;
 pub(crate) mod copies;
+pub(crate) mod drift;
 pub(crate) mod events;
 pub(crate) mod follow;
 pub(crate) mod launch;

@@ -107,14 +107,16 @@ impl Gateway {
 /// How far the worker had come.
 fn place(journal: &Journal) -> String {
     let job = journal.job();
+    let open = job.steps().iter().filter(|(_, state)| *state == StepState::Open);
+    let open: Vec<_> = open.map(|(step, _)| format!("step {step}{}", name_of(journal, *step))).collect();
     match job.steps().last() {
-        Some((step, StepState::Open)) => format!("in step {step}{}", name_of(journal, *step)),
+        Some(_) if !open.is_empty() => format!("in {}", open.join(" and ")),
         Some((step, StepState::Done)) => format!("after step {step}{}", name_of(journal, *step)),
         Some((step, StepState::Failed(_))) => format!("after step {step}{} failed", name_of(journal, *step)),
         Some((step, StepState::RolledBack(_))) => {
             format!("after step {step}{} was rolled back", name_of(journal, *step))
         }
-        None => format!("while {}", job.phase()),
+        Some((_, StepState::Open)) | None => format!("while {}", job.phase()),
     }
 }
 
@@ -145,7 +147,7 @@ fn failure(state: &StepState) -> Option<Reason> {
 /// A step's name as its intent gave it, for people.
 fn name_of(journal: &Journal, wanted: u32) -> String {
     for event in journal.events() {
-        if let Happening::Intent { step, name } = &event.event
+        if let Happening::Intent { step, name, .. } = &event.event
             && *step == wanted
         {
             return format!(" ({name})");

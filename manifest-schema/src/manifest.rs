@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::json::{Document, schema_tag, unique_map};
-use crate::names::{ArtifactName, ParameterName, ProjectName, string_schema};
+use crate::names::{ArtifactName, GroupName, ParameterName, ProjectName, string_schema};
 use crate::time::Timestamp;
 
 pub use artifact::{Artifact, ArtifactKind, BlobEntry, BlobRef, Content, VendoredModule};
@@ -200,6 +200,14 @@ impl Step {
         };
         containers.into_iter().flatten()
     }
+
+    /// The group that it is of.
+    pub fn group(&self) -> Option<&GroupName> {
+        match self {
+            Self::Terraform { .. } => None,
+            Self::Service(service) => service.group.as_ref(),
+        }
+    }
 }
 
 /// The value of a Terraform input variable.
@@ -315,6 +323,20 @@ impl BuildManifest {
         })
     }
 
+    /// The steps in the order in which they are done, those of one group at the same time; each with its place, from 1.
+    pub fn stages(&self) -> Vec<Vec<(u32, &Step)>> {
+        let numbered: Vec<(u32, &Step)> = (1..).zip(&self.deploy).collect();
+        let together = |a: &(u32, &Step), b: &(u32, &Step)| a.1.group().is_some() && a.1.group() == b.1.group();
+        numbered.chunk_by(together).map(<[_]>::to_vec).collect()
+    }
+
+    /// A group between whose steps there are others.
+    fn split_group(&self) -> Option<&GroupName> {
+        let mut seen = BTreeSet::new();
+        let groups = self.stages().into_iter().filter_map(|stage| stage.first()?.1.group());
+        groups.into_iter().find(|group| !seen.insert(*group))
+    }
+
     /// The providers that the build brings, each with its archive.
     pub fn providers(&self) -> impl Iterator<Item = (&Provider, &Artifact)> {
         self.artifacts.iter().filter_map(|artifact| match &artifact.content {
@@ -370,6 +392,9 @@ impl BuildManifest {
                     }
                 }
             }
+        }
+        if let Some(split) = self.split_group() {
+            return Err(format!("the steps of group {split} don't follow one another"));
         }
         if terraform > 1 { Err(format!("{terraform} terraform steps; at most one is allowed")) } else { Ok(()) }
     }

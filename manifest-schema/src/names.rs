@@ -164,6 +164,10 @@ name_type!(
     ServiceName, "service name", is_mixed, MIXED_RULE, r"^(?!.*\.\.)[A-Za-z0-9]([A-Za-z0-9._@-]{0,61}[A-Za-z0-9])?$"
 );
 name_type!(
+    /// Services that roll out together.
+    GroupName, "group's name", is_lower, LOWER_RULE, r"^(?!.*\.\.)[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$"
+);
+name_type!(
     /// An ECS cluster.
     ClusterName, "cluster's name", is_cluster, CLUSTER_RULE, r"^[A-Za-z0-9_-]{1,255}$"
 );

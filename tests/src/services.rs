@@ -48,13 +48,7 @@ impl Services {
         let role = Role::new("hello-execution", &json!({"Service": "ecs-tasks.amazonaws.com"}), Vec::new());
         let first =
             production.task_definition(&definition(&format!("{}/{image}", registry.address()), &production.role(role)));
-        let service = production.service(
-            CLUSTER,
-            &json!({
-                "serviceName": "hello", "taskDefinition": first, "desiredCount": 2, "launchType": "FARGATE",
-                "deploymentConfiguration": {"maximumPercent": 150, "minimumHealthyPercent": 50},
-            }),
-        );
+        let service = production.service(CLUSTER, &service("hello", &first));
         let services = Self { cloud, registry, service, first };
         services.configure(|_, _| {});
         services
@@ -76,15 +70,36 @@ impl Services {
         self.commit("Change the service's step");
     }
 
+    /// Another service like it, an image of its name, and a step for it with these settings; its ARN.
+    pub fn another(&self, name: &str, settings: &str) -> String {
+        self.write("public/index.html", name);
+        self.image();
+        self.run("cp", &["-R", "build/image", &format!("build/{name}")]).exits(0);
+        self.git(&["checkout", "public"]);
+        self.image();
+        let toml = self.path("airlock.toml");
+        let text = std::fs::read_to_string(&toml).expect("the project has a configuration");
+        let image = format!("[artifacts.{name}]\nkind = \"image\"\npath = \"build/{name}\"\n");
+        let step = format!("[[deploy]]\nservice = \"{name}\"\ncontainers = {{ web = \"{name}\" }}\n{settings}\n");
+        std::fs::write(&toml, format!("{text}\n{image}\n{step}")).expect("it can be written");
+        self.commit("Another service");
+        self.double.account(PRODUCTION).service(CLUSTER, &service(name, &self.first))
+    }
+
     /// The digest of the image that would be deployed.
-    pub fn image(&self) -> String {
-        let index = self.read(&self.path("build/image/index.json"));
+    pub fn image_digest(&self) -> String {
+        self.digest_of("image")
+    }
+
+    /// The same of the image of another service.
+    pub fn digest_of(&self, name: &str) -> String {
+        let index = self.read(&self.path(&format!("build/{name}/index.json")));
         index["manifests"][0]["digest"].as_str().expect("an image has a digest").to_owned()
     }
 
     /// Lets the tasks of the image that would be deployed fare like this.
     pub fn next_image(&self, script: Script) {
-        self.double.script_image(&self.image(), script);
+        self.double.script_image(&self.image_digest(), script);
     }
 
     /// Starts a deploy whose tasks never start, and waits until it rolls out; it and the job.
@@ -118,7 +133,13 @@ impl Services {
     /// Expects that the service runs what it ran before anything was deployed.
     #[track_caller]
     pub fn expect_as_before(&self) {
-        let now = self.now();
+        self.expect_first(&self.service);
+    }
+
+    /// Expects the same of another one.
+    #[track_caller]
+    pub fn expect_first(&self, service: &str) {
+        let now = self.double.service(service);
         assert_eq!((now.deployments.len(), now.desired), (1, 2), "{now:#?}");
         let only = &now.deployments[0];
         assert_eq!((only.definition.as_str(), only.rollout, only.running), (self.first.as_str(), "COMPLETED", 2));
@@ -135,6 +156,13 @@ impl Default for Services {
     fn default() -> Self {
         Self::new()
     }
+}
+
+fn service(name: &str, definition: &str) -> Value {
+    json!({
+        "serviceName": name, "taskDefinition": definition, "desiredCount": 2, "launchType": "FARGATE",
+        "deploymentConfiguration": {"maximumPercent": 150, "minimumHealthyPercent": 50},
+    })
 }
 
 /// With what nobody has heard of yet, and what Airlock says nothing about.

@@ -16,7 +16,7 @@ fn a_service_runs_the_build_and_nothing_else_of_it_changes() {
     assert_eq!((only.rollout, only.running, world.now().deployments.len()), ("COMPLETED", 2, 1));
     let mut expected = before;
     expected["containerDefinitions"][0]["image"] =
-        format!("{}/hello/web@{}", world.registry.address(), world.image()).into();
+        format!("{}/hello/web@{}", world.registry.address(), world.image_digest()).into();
     assert_eq!(world.definition(), expected);
     let job = world.job("apply", 1);
     let told = world.progress(&job).join("\n");
@@ -274,18 +274,23 @@ fn services_that_something_else_deploys_are_refused_before_anything_begins() {
 fn every_reason_against_every_service_is_told_at_once() {
     let world = Services::new();
     world.step("environment = { lost = { A = \"1\" } }");
-    let toml = world.path("airlock.toml");
-    let text = std::fs::read_to_string(&toml).unwrap();
-    std::fs::write(&toml, text + "\n[[deploy]]\nservice = \"other\"\ncontainers = { gone = \"web\" }\n").unwrap();
-    world.commit("Another service");
-    let other =
-        json!({"serviceName": "other", "taskDefinition": world.first, "desiredCount": 1, "launchType": "FARGATE"});
-    world.double.account(PRODUCTION).service("apps", &other);
+    world.another("other", "environment = { gone = { A = \"1\" } }");
     let manifest = world.publish();
     let ran = world.cloud.plans(&manifest).exits(3);
     for words in ["service hello: ", "has no container lost", "service other: ", "has no container gone"] {
         assert!(ran.stderr.contains(words), "{}", ran.all());
     }
+}
+
+#[test]
+fn whether_the_cluster_agrees_is_told() {
+    let world = Services::new();
+    world.cloud.deploys().exits(0);
+    let ran = world.airlock(&["deployed", "--check"]).exits(0);
+    assert!(ran.stdout.contains("checked now: everything is as build 0.1 wants it"), "{}", ran.all());
+    world.double.update_service(&world.service, &world.first);
+    let ran = world.airlock(&["deployed", "--check"]).exits(4);
+    assert!(ran.stdout.contains("update   service hello in apps: web 111111111111 → "), "{}", ran.all());
 }
 
 #[test]

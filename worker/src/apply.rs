@@ -1,12 +1,10 @@
 //! An apply job: does what an approved plan says, exactly that, and records what it did.
 
-use manifest_schema::deployment::{LeaseHolder, StepOutcome};
+use manifest_schema::deployment::LeaseHolder;
 use manifest_schema::gates::{Admission, AdmittedPlan};
 use manifest_schema::job::{Happening, JobOutcome};
-use manifest_schema::manifest::Step;
 use manifest_schema::plan::ServiceChange;
-use manifest_schema::statement::Outcome;
-use manifest_schema::{Code, Digest, Document, Reason, Timestamp};
+use manifest_schema::{Code, Digest, Document};
 use records::lease::{self, Taking};
 use records::plans::{self, ClaimState};
 use store::Creation;
@@ -17,25 +15,17 @@ use crate::images::Images;
 use crate::plan::summary;
 use crate::record;
 use crate::session::Session;
+use crate::steps;
 use crate::stop::Stop;
 use crate::terraform::{Redaction, SavedPlan, StatePlace, Terraform};
 use crate::work::WorkDir;
 use crate::written;
 
 /// Everything that the steps need, checked.
-struct Prepared<'a> {
-    terraform: Option<(Terraform<'a>, SavedPlan)>,
-    images: Images<'a>,
-    cluster: Cluster<'a>,
-}
-
-/// What the steps came to.
-pub(crate) struct Done {
-    pub(crate) outcome: Outcome,
-    pub(crate) steps: Vec<StepOutcome>,
-    /// Why it ended early.
-    pub(crate) stop: Option<Stop>,
-    pub(crate) started_at: Timestamp,
+pub(crate) struct Prepared<'a> {
+    pub(crate) terraform: Option<(Terraform<'a>, SavedPlan)>,
+    pub(crate) images: Images<'a>,
+    pub(crate) cluster: Cluster<'a>,
 }
 
 /// Verifies, fetches, checks, claims, applies, records.
@@ -71,8 +61,8 @@ pub(crate) async fn run(session: &Session) -> Result<JobOutcome, Stop> {
     };
     // From here on the lease is given back only once the record is written: if that fails, whoever takes the lease over
     // writes it first.
-    let done = steps(session, &admission, &mut prepared).await?;
-    let begun = any_begun(&done.steps);
+    let done = steps::run(session, &admission, &mut prepared).await?;
+    let begun = done.any_begun();
     if begun {
         record::write(session, &admission, &done).await?;
     }
@@ -144,7 +134,7 @@ async fn services_unchanged(
     }
 }
 
-fn planned(admission: &Admission) -> Result<&AdmittedPlan, Stop> {
+pub(crate) fn planned(admission: &Admission) -> Result<&AdmittedPlan, Stop> {
     admission.plan().ok_or_else(|| Stop::refused(Code::PlanMissing, "the request names no plan"))
 }
 
@@ -231,99 +221,6 @@ async fn claim(session: &Session, prepared: &Prepared<'_>) -> Result<Admission, 
             }
             // Somebody was quicker: look again who.
             Creation::Exists => {}
-        }
-    }
-}
-
-/// Whether anything was, or may have been, done.
-fn any_begun(steps: &[StepOutcome]) -> bool {
-    steps.iter().any(|outcome| *outcome != StepOutcome::NotBegun)
-}
-
-/// Does the steps in order, each announced before it begins, until one fails or somebody wishes to stop. Images whose
-/// repository only Terraform makes are pushed after it.
-async fn steps(session: &Session, admission: &Admission, prepared: &mut Prepared<'_>) -> Result<Done, Stop> {
-    let started_at = session.ambient().now();
-    let manifest = admission.manifest().manifest();
-    let mut outcomes = vec![StepOutcome::NotBegun; manifest.deploy.len()];
-    for (index, step) in manifest.deploy.iter().enumerate() {
-        if let Err(stop) = ready(session, prepared, step).await {
-            return ended(outcomes, stop, started_at);
-        }
-        let number = u32::try_from(index + 1).map_err(Stop::failed)?;
-        session.say(Happening::Intent { step: number, name: step.to_string() }).await?;
-        match one_step(session, admission, prepared, step).await {
-            Ok(()) => {
-                outcomes[index] = StepOutcome::Done;
-                session.say(Happening::Done { step: number }).await?;
-            }
-            Err(Stop::Lost(why)) => return Err(Stop::Lost(why)),
-            Err(stop) => {
-                let reason = reason_of(&stop);
-                let (outcome, happening) = match stop {
-                    Stop::RolledBack(_) => {
-                        (StepOutcome::RolledBack, Happening::StepRolledBack { step: number, reason })
-                    }
-                    Stop::Refused(_) | Stop::Failed(_) | Stop::Cancelled(_) | Stop::Lost(_) => {
-                        (StepOutcome::Failed, Happening::StepFailed { step: number, reason })
-                    }
-                };
-                outcomes[index] = outcome;
-                session.say(happening).await?;
-                return ended(outcomes, stop, started_at);
-            }
-        }
-    }
-    Ok(Done { outcome: Outcome::Succeeded, steps: outcomes, stop: None, started_at })
-}
-
-/// Returns when a step may begin.
-async fn ready(session: &Session, prepared: &mut Prepared<'_>, step: &Step) -> Result<(), Stop> {
-    session.may_go_on()?;
-    match step {
-        Step::Terraform { .. } => Ok(()),
-        Step::Service(_) => prepared.images.push_rest().await,
-    }
-}
-
-/// Once a step was begun, this is no refusal any more, whatever stopped it.
-fn ended(steps: Vec<StepOutcome>, stop: Stop, started_at: Timestamp) -> Result<Done, Stop> {
-    let (outcome, stop) = match stop {
-        Stop::Lost(_) => return Err(stop),
-        Stop::Cancelled(_) => (Outcome::Cancelled, stop),
-        Stop::RolledBack(_) => (Outcome::RolledBack, stop),
-        Stop::Refused(_) if any_begun(&steps) => (Outcome::Failed, Stop::Failed(reason_of(&stop))),
-        Stop::Refused(_) | Stop::Failed(_) => (Outcome::Failed, stop),
-    };
-    Ok(Done { outcome, steps, stop: Some(stop), started_at })
-}
-
-fn reason_of(stop: &Stop) -> Reason {
-    match stop {
-        Stop::Refused(reasons) => {
-            let code = reasons.first().map_or(Code::WorkerFailed.into(), |reason| reason.code.clone());
-            Reason { code, message: stop.to_string() }
-        }
-        Stop::Failed(reason) | Stop::RolledBack(reason) | Stop::Cancelled(reason) => reason.clone(),
-        Stop::Lost(why) => Reason::new(Code::WorkerDied, why),
-    }
-}
-
-async fn one_step(session: &Session, admission: &Admission, prepared: &Prepared<'_>, step: &Step) -> Result<(), Stop> {
-    match step {
-        Step::Terraform { .. } => match &prepared.terraform {
-            Some((terraform, saved)) => {
-                // Again, right before use: since it was checked, providers ran as the same user.
-                saved.expect(planned(admission)?.saved_plan())?;
-                terraform.apply(saved).await
-            }
-            None => Err(Stop::failed("the Terraform step has no checked plan")),
-        },
-        Step::Service(service) => {
-            let services = &planned(admission)?.summary().services;
-            let approved = services.iter().find(|change| change.service == service.service);
-            let approved = approved.ok_or_else(|| Stop::failed(format!("the approved plan has no {step}")))?;
-            prepared.cluster.deploy(session, admission, service, approved).await
         }
     }
 }

@@ -8,6 +8,7 @@ use manifest_schema::plan::ServiceChange;
 use records::config::ClusterConfig;
 
 use crate::ecs::Ecs;
+use crate::group::Group;
 use crate::session::Session;
 use crate::stop::Stop;
 use local::LocalCluster;
@@ -37,21 +38,21 @@ impl<'a> Cluster<'a> {
         }
     }
 
-    /// Makes a service run this build. `approved` is what people agreed to.
+    /// Makes a service run this build, and go back with its group. `approved` is what people agreed to.
     pub(crate) async fn deploy(
         &self,
         session: &Session,
         admission: &Admission,
-        step: &ServiceStep,
-        approved: &ServiceChange,
+        (step, approved): (&ServiceStep, &ServiceChange),
+        group: &Group,
     ) -> Result<(), Stop> {
-        match self {
-            Self::Local(cluster) => {
-                let revision = cluster.deploy(admission.manifest().manifest(), step, session.job())?;
-                let told = format!("service {}: {revision} would run (no cluster in local mode)", step.service);
-                session.tell(told).await
-            }
-            Self::Ecs(ecs) => ecs.deploy(admission, step, approved).await,
+        let deployed = match self {
+            Self::Local(cluster) => cluster.deploy(session, admission.manifest().manifest(), step, group).await,
+            Self::Ecs(ecs) => ecs.deploy(admission, step, approved, group).await,
+        };
+        if let Err(stop) = &deployed {
+            group.fall(&stop.reason());
         }
+        deployed
     }
 }

@@ -10,8 +10,8 @@ use manifest_schema::{Digest, Document};
 use records::{Journal, lease};
 use store::Creation;
 
-use crate::apply::Done;
 use crate::session::Session;
+use crate::steps::Done;
 use crate::stop::Stop;
 use crate::terraform;
 

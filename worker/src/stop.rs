@@ -35,6 +35,18 @@ impl Stop {
     pub(crate) fn refused(code: Code, message: impl fmt::Display) -> Self {
         Self::Refused(vec![Reason::new(code, message.to_string())])
     }
+
+    /// Why, in one.
+    pub(crate) fn reason(&self) -> Reason {
+        match self {
+            Self::Refused(reasons) => {
+                let code = reasons.first().map_or(Code::WorkerFailed.into(), |reason| reason.code.clone());
+                Reason { code, message: self.to_string() }
+            }
+            Self::Failed(reason) | Self::RolledBack(reason) | Self::Cancelled(reason) => reason.clone(),
+            Self::Lost(why) => Reason::new(Code::WorkerDied, why),
+        }
+    }
 }
 
 impl fmt::Display for Stop {

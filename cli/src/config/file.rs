@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use manifest_schema::manifest::{Platform, SecretReference, ServiceStep};
 use manifest_schema::names::{
-    ArtifactName, ClusterName, EnvironmentName, ParameterName, ProjectName, ServiceName, VariableName,
+    ArtifactName, ClusterName, EnvironmentName, GroupName, ParameterName, ProjectName, ServiceName, VariableName,
 };
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, IgnoredAny, MapAccess, Visitor};
@@ -196,6 +196,7 @@ struct StepFields {
     service: Option<ServiceName>,
     containers: Option<BTreeMap<ServiceName, ArtifactName>>,
     cluster: Option<ClusterName>,
+    group: Option<GroupName>,
     cpu: Option<u32>,
     memory: Option<u32>,
     desired_count: Option<u32>,
@@ -207,10 +208,12 @@ impl TryFrom<StepFields> for StepConfig {
     type Error = &'static str;
 
     fn try_from(fields: StepFields) -> Result<Self, Self::Error> {
-        let StepFields { terraform, variables, service, containers, cluster, cpu, memory, desired_count, .. } = fields;
+        let StepFields {
+            terraform, variables, service, containers, cluster, group, cpu, memory, desired_count, ..
+        } = fields;
         let (environment, secrets) = (fields.environment, fields.secrets);
         let is_sized = cpu.is_some() || memory.is_some() || desired_count.is_some();
-        let sets = is_sized || cluster.is_some() || environment.is_some() || secrets.is_some();
+        let sets = is_sized || cluster.is_some() || group.is_some() || environment.is_some() || secrets.is_some();
         match (terraform, service, containers) {
             (Some(artifact), None, None) if !sets => {
                 Ok(Self::Terraform { artifact, variables: variables.unwrap_or_default() })
@@ -218,6 +221,7 @@ impl TryFrom<StepFields> for StepConfig {
             (None, Some(service), Some(containers)) if variables.is_none() => Ok(Self::Service(ServiceStep {
                 service,
                 cluster,
+                group,
                 containers,
                 cpu,
                 memory,
@@ -227,7 +231,7 @@ impl TryFrom<StepFields> for StepConfig {
             })),
             _ => Err(
                 "a step is terraform = \"artifact\" with variables, or service = \"name\" with containers and, if it \
-                 sets them, cluster, cpu, memory, desired-count, environment and secrets",
+                 sets them, cluster, group, cpu, memory, desired-count, environment and secrets",
             ),
         }
     }

@@ -34,7 +34,7 @@ fn texts(happening: &Happening) -> Vec<String> {
         )),
         Happening::Checked => one("the plan is the approved one and starts from what runs".to_owned()),
         Happening::Claimed { .. } => one("claimed: this job, and no other, applies this plan".to_owned()),
-        Happening::Intent { step, name } => one(format!("step {step}, {name}: begins")),
+        Happening::Intent { step, name, .. } => one(format!("step {step}, {name}: begins")),
         Happening::Done { step } => one(format!("step {step}: done")),
         Happening::StepFailed { step, reason } => one(format!("step {step} failed: {reason}")),
         Happening::StepRolledBack { step, reason } => one(format!("step {step} was rolled back: {reason}")),

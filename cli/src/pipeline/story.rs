@@ -20,6 +20,7 @@ pub(crate) struct Story {
 
 /// One step: what it is, from when to when, and the last thing that was said in it.
 struct Step {
+    number: u32,
     name: String,
     begun: Timestamp,
     ended: Option<(Timestamp, bool)>,
@@ -53,11 +54,14 @@ impl Story {
     fn note(&mut self, event: &Event) {
         let at = event.at;
         match &event.event {
-            Happening::Intent { step, name } => {
-                self.steps.push(Step { name: format!("step {step}, {name}"), begun: at, ended: None, said: None });
+            Happening::Intent { step, name, .. } => {
+                let (number, name) = (*step, format!("step {step}, {name}"));
+                self.steps.push(Step { number, name, begun: at, ended: None, said: None });
             }
-            Happening::Done { .. } => self.end_step(at, true),
-            Happening::StepFailed { .. } | Happening::StepRolledBack { .. } => self.end_step(at, false),
+            Happening::Done { step } => self.end_step(*step, at, true),
+            Happening::StepFailed { step, .. } | Happening::StepRolledBack { step, .. } => {
+                self.end_step(*step, at, false);
+            }
             Happening::Progress { lines } => {
                 if let Some(step) = self.steps.last_mut().filter(|step| step.ended.is_none()) {
                     step.said =
@@ -83,8 +87,8 @@ impl Story {
         }
     }
 
-    fn end_step(&mut self, at: Timestamp, well: bool) {
-        if let Some(step) = self.steps.last_mut() {
+    fn end_step(&mut self, number: u32, at: Timestamp, well: bool) {
+        if let Some(step) = self.steps.iter_mut().find(|step| step.number == number) {
             step.ended = Some((at, well));
         }
     }
@@ -151,6 +155,7 @@ fn word(phase: Phase) -> &'static str {
 #[cfg(test)]
 pub(super) mod tests {
     use manifest_schema::job::{Action, Asked, JobId, JobOutcome, LaunchRequest, TaskId, Writer, WriterKind};
+    use manifest_schema::names::GroupName;
     use manifest_schema::statement::Outcome;
     use manifest_schema::{Digest, Document as _};
 
@@ -189,7 +194,8 @@ pub(super) mod tests {
     /// An apply, each thing at its second.
     fn events(job: JobId) -> Vec<Event> {
         let task = TaskId::Ecs { arn: "arn:aws:ecs:eu-central-1:222222222222:task/airlock/0123".to_owned() };
-        let intent = |step, name: &str| Happening::Intent { step, name: name.to_owned() };
+        let intent =
+            |step, name: &str| Happening::Intent { step, name: name.to_owned(), group: GroupName::new("web").ok() };
         let lines = vec!["applied: 1 added, 0 changed, 0 destroyed".to_owned(), "more".to_owned()];
         let happenings = [
             (0, Happening::Requested),
@@ -202,7 +208,9 @@ pub(super) mod tests {
             (60, Happening::Progress { lines }),
             (110, Happening::Done { step: 1 }),
             (110, intent(2, "service web")),
+            (110, intent(3, "service api")),
             (111, Happening::Done { step: 2 }),
+            (111, Happening::Done { step: 3 }),
             (111, Happening::Recorded { sequence: 3, outcome: Outcome::Succeeded }),
             (112, Happening::Ended { outcome: JobOutcome::Succeeded, reasons: Vec::new() }),
         ];
@@ -231,6 +239,7 @@ pub(super) mod tests {
                  planning 3 s, applying 1 min 6 s, recording 1 s)",
                 "  step 1, terraform infra: done in 1 min 5 s; applied: 1 added, 0 changed, 0 destroyed",
                 "  step 2, service web: done in 1 s",
+                "  step 3, service api: done in 1 s",
                 "  recorded as deployment 3: succeeded",
                 "  change: CHG-1",
                 "  task: https://eu-central-1.console.aws.amazon.com/ecs/v2/clusters/airlock/tasks/0123\
@@ -242,7 +251,7 @@ pub(super) mod tests {
     #[test]
     fn what_was_not_followed_from_its_beginning_to_its_end_is_no_story() {
         let (over, going_on) = (status(Some(JobOutcome::Succeeded)), status(None));
-        for (from, to, status) in [(3, 13, &over), (0, 5, &going_on)] {
+        for (from, to, status) in [(3, 15, &over), (0, 5, &going_on)] {
             let mut story = Story::new();
             for event in &events(status.job)[from..to] {
                 story.take(status, event);

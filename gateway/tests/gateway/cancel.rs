@@ -28,7 +28,8 @@ async fn a_job_that_no_worker_took_is_over_at_once() {
 async fn a_worker_is_told_in_whatever_phase_it_is() {
     let checked = || [fetched(), vec![Happening::Checked]].concat();
     let claimed = || [checked(), vec![Happening::Claimed { claim: 1 }]].concat();
-    let within = || [claimed(), vec![Happening::Intent { step: 1, name: "terraform infra".to_owned() }]].concat();
+    let within =
+        || [claimed(), vec![Happening::Intent { step: 1, name: "terraform infra".to_owned(), group: None }]].concat();
     for (happenings, phase) in [
         (Vec::new(), Phase::Verifying),
         (fetched()[..1].to_vec(), Phase::Fetching),

@@ -44,7 +44,7 @@ async fn a_dead_worker_is_closed_as_interrupted_with_where_it_was() {
 
 #[tokio::test]
 async fn a_worker_that_died_in_a_step_leaves_the_step_and_the_advice() {
-    let intent = |step| Happening::Intent { step, name: format!("service s{step}") };
+    let intent = |step| Happening::Intent { step, name: format!("service s{step}"), group: None };
     for (happenings, words) in [
         (vec![], "ended while applying; nothing was changed: launch again"),
         (vec![intent(1)], "ended in step 1 (service s1); how far it came is not known: plan again"),
@@ -92,7 +92,7 @@ async fn a_failed_step_is_the_reason_of_a_recorded_failure() {
     let (job, mut worker) = world.applying(&request).await;
     let reason = manifest_schema::Reason::new(Code::TerraformFailed, "exit 1");
     for happening in [
-        Happening::Intent { step: 1, name: "terraform infra".to_owned() },
+        Happening::Intent { step: 1, name: "terraform infra".to_owned(), group: None },
         Happening::StepFailed { step: 1, reason: reason.clone() },
         Happening::Recorded { sequence: 1, outcome: Outcome::Failed },
     ] {

@@ -296,7 +296,8 @@ async fn cancel(gateway: &Gateway, job: JobId) -> Cancelled {
 async fn cancelling_stops_the_task_only_if_nobody_in_it_would_end_it() {
     let began = |happenings: Vec<Happening>| Some(happenings);
     let claimed = || [fetched(), vec![Happening::Checked, Happening::Claimed { claim: 1 }]].concat();
-    let within = || [claimed(), vec![Happening::Intent { step: 1, name: "terraform infra".to_owned() }]].concat();
+    let within =
+        || [claimed(), vec![Happening::Intent { step: 1, name: "terraform infra".to_owned(), group: None }]].concat();
     for (name, happenings, silence, stops) in [
         ("not begun", None, 0, true),
         ("at work", began(fetched()), 0, false),

@@ -44,7 +44,7 @@ async fn a_plan_is_spent_once_a_job_began_a_step_of_it() {
     let spent = async || world.status(plan).await.plan.unwrap().spent;
     let (apply, mut worker) = world.applying(&request).await;
     assert_eq!(spent().await, None, "claimed, but nothing is begun");
-    worker.append(Happening::Intent { step: 1, name: "service web".to_owned() }).await.unwrap();
+    worker.append(Happening::Intent { step: 1, name: "service web".to_owned(), group: None }).await.unwrap();
     let why = spent().await.unwrap();
     assert!(why.contains(&format!("job {apply} began to apply it")), "{why}");
 }

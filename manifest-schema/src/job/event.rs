@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::job::JobId;
 use crate::json::{Document, nothing_more, schema_tag};
+use crate::names::GroupName;
 use crate::reason::Reason;
 use crate::statement::Outcome;
 use crate::time::Timestamp;
@@ -152,6 +153,9 @@ pub enum Happening {
         step: u32,
         /// The step, for people.
         name: String,
+        /// The group that it is of: its steps are done at the same time.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        group: Option<GroupName>,
     },
     /// The step is done.
     Done {

@@ -9,6 +9,7 @@ use super::event::{Event, Happening, JobOutcome, TaskId, WriterKind};
 use super::{Action, JobId};
 use crate::digest::Digest;
 use crate::json::Document;
+use crate::names::GroupName;
 use crate::reason::Reason;
 use crate::statement::Outcome;
 use crate::time::Timestamp;
@@ -93,6 +94,8 @@ pub struct Job {
     warnings: Vec<Reason>,
     plan: Option<Digest>,
     steps: Vec<(u32, StepState)>,
+    /// The group that the newest step is of.
+    group: Option<GroupName>,
     recorded: Option<(u64, Outcome)>,
     ended: Option<(JobOutcome, Vec<Reason>)>,
 }
@@ -113,6 +116,7 @@ impl Job {
             warnings: Vec::new(),
             plan: None,
             steps: Vec::new(),
+            group: None,
             recorded: None,
             ended: None,
         }
@@ -197,7 +201,7 @@ impl Job {
                 self.advance(Phase::Planning, Phase::Claiming)?;
             }
             Happening::Claimed { .. } => self.advance(Phase::Claiming, Phase::Applying)?,
-            Happening::Intent { step, .. } => self.open(*step)?,
+            Happening::Intent { step, group, .. } => self.open(*step, group.as_ref())?,
             Happening::Done { step } => self.close(*step, StepState::Done)?,
             Happening::StepFailed { step, reason } => self.close(*step, StepState::Failed(reason.clone()))?,
             Happening::StepRolledBack { step, reason } => self.close(*step, StepState::RolledBack(reason.clone()))?,
@@ -229,21 +233,26 @@ impl Job {
         Ok(())
     }
 
-    fn open(&mut self, step: u32) -> Result<(), String> {
-        let next = self.steps.last().is_none_or(|(last, state)| *last < step && *state == StepState::Done);
-        self.require(self.phase == Phase::Applying && next)?;
+    /// One step after the other, and those of a group at the same time.
+    fn open(&mut self, step: u32, group: Option<&GroupName>) -> Result<(), String> {
+        let comes_next = self.steps.last().is_none_or(|(last, _)| *last < step);
+        let is_grouped = group.is_some() && self.group.as_ref() == group;
+        let may_begin = self.steps.iter().all(|(_, state)| match state {
+            StepState::Done => true,
+            StepState::Open => is_grouped,
+            StepState::Failed(_) | StepState::RolledBack(_) => false,
+        });
+        self.require(self.phase == Phase::Applying && comes_next && may_begin)?;
         self.steps.push((step, StepState::Open));
+        self.group = group.cloned();
         Ok(())
     }
 
     fn close(&mut self, step: u32, state: StepState) -> Result<(), String> {
-        match self.steps.last_mut() {
-            Some((open, current)) if *open == step && *current == StepState::Open => {
-                *current = state;
-                Ok(())
-            }
-            Some(_) | None => Err(format!("ends step {step}, which is not open")),
-        }
+        let open = self.steps.iter_mut().find(|(number, current)| *number == step && *current == StepState::Open);
+        let (_, current) = open.ok_or_else(|| format!("ends step {step}, which is not open"))?;
+        *current = state;
+        Ok(())
     }
 
     fn end(&mut self, by: WriterKind, outcome: JobOutcome, reasons: &[Reason]) -> Result<(), String> {

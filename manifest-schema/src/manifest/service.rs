@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::json::{unique_map, unique_maps};
-use crate::names::{ArtifactName, ClusterName, ParameterName, ServiceName, VariableName};
+use crate::names::{ArtifactName, ClusterName, GroupName, ParameterName, ServiceName, VariableName};
 
 /// What a service would be made to run. What it doesn't name stays as the service's current task definition has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -18,6 +18,9 @@ pub struct ServiceStep {
     /// The cluster it is in; the one that the worker's configuration names, if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<ClusterName>,
+    /// What it rolls out with: neighbouring steps of one group do so at the same time, and if one fails all go back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<GroupName>,
     /// Container name in the task definition → image artifact.
     #[serde(deserialize_with = "unique_map")]
     pub containers: BTreeMap<ServiceName, ArtifactName>,
@@ -74,6 +77,7 @@ impl ServiceStep {
         Self {
             service,
             cluster: None,
+            group: None,
             containers,
             cpu: None,
             memory: None,
@@ -93,7 +97,8 @@ impl ServiceStep {
         let secrets = variables(&self.secrets)
             .map(|(container, name, reference)| (secret_path(container, name), reference.to_string()));
         let cluster = self.cluster.iter().map(|cluster| ("cluster".to_owned(), cluster.to_string()));
-        cluster.chain(numbers).chain(texts).chain(secrets).collect()
+        let group = self.group.iter().map(|group| ("group".to_owned(), group.to_string()));
+        cluster.chain(group).chain(numbers).chain(texts).chain(secrets).collect()
     }
 
     /// Every container that it says anything about.

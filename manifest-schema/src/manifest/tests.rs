@@ -74,6 +74,23 @@ pub(crate) fn service(service: &str, artifact: &str) -> Step {
     Step::Service(ServiceStep::new(service.parse().unwrap(), containers))
 }
 
+/// A service's step in a group.
+fn grouped(name: &str, group: &str) -> Step {
+    let containers = BTreeMap::from([("app".parse().unwrap(), "web".parse().unwrap())]);
+    Step::Service(ServiceStep { group: group.parse().ok(), ..ServiceStep::new(name.parse().unwrap(), containers) })
+}
+
+#[test]
+fn stages_are_steps_and_groups() {
+    let mut manifest = build(7);
+    manifest.deploy.truncate(1);
+    manifest.deploy.extend([grouped("a", "x"), grouped("b", "x"), grouped("c", "y"), service("d", "web")]);
+    manifest.deploy.extend([service("e", "web")]);
+    let stages: Vec<Vec<u32>> =
+        manifest.stages().iter().map(|stage| stage.iter().map(|(number, _)| *number).collect()).collect();
+    assert_eq!(stages, [vec![1], vec![2, 3], vec![4], vec![5], vec![6]]);
+}
+
 /// A step with everything that a service's step can have.
 fn sized_service() -> ServiceStep {
     let containers = BTreeMap::from([("app".parse().unwrap(), "web".parse().unwrap())]);
@@ -83,6 +100,7 @@ fn sized_service() -> ServiceStep {
     ];
     ServiceStep {
         cluster: Some("main".parse().unwrap()),
+        group: Some("front".parse().unwrap()),
         cpu: Some(512),
         memory: Some(1024),
         desired_count: Some(2),
@@ -271,6 +289,14 @@ fn inconsistent_manifests_are_refused() {
             "a variable that is a text and a secret",
             |m| text(m, "app", "DB", "x"),
             "variable DB of container app is both a text and a secret",
+        ),
+        (
+            "a group with another step in between",
+            |m| {
+                of(m).group = Some("front".parse().unwrap());
+                m.deploy.extend([service("between", "web"), grouped("after", "front")]);
+            },
+            "the steps of group front don't follow one another",
         ),
         ("service of what is no image", |m| m.deploy[1] = service("web", "site"), "is of kind directory, not image"),
         ("service of nothing", |m| m.deploy[1] = service("web", "gone"), "there is no artifact gone"),

@@ -17,6 +17,7 @@ use crate::job::{Action, Happening, JobId, JobOutcome, Phase, TaskId, Writer, Wr
 use crate::json::to_bytes;
 use crate::manifest::BlobRef;
 use crate::manifest::tests::build;
+use crate::names::GroupName;
 use crate::plan::{
     ImageChange, LockedProvider, ResourceAction, ResourceChange, ServiceChange, StateVersion, TerraformChanges,
     ValueChange,
@@ -120,7 +121,7 @@ pub(super) fn happenings() -> Vec<Happening> {
         Happening::Planned { plan: Digest::of(b"p"), changes: 1, findings: 1 },
         Happening::Checked,
         Happening::Claimed { claim: 1 },
-        Happening::Intent { step: 1, name: "service web".to_owned() },
+        Happening::Intent { step: 1, name: "service web".to_owned(), group: GroupName::new("web").ok() },
         Happening::Done { step: 1 },
         Happening::StepFailed { step: 1, reason: reason() },
         Happening::StepRolledBack { step: 1, reason: reason() },

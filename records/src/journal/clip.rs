@@ -18,7 +18,7 @@ pub(super) fn clipped(happening: Happening) -> Happening {
         Happening::StepRolledBack { step, reason } => Happening::StepRolledBack { step, reason: one(reason) },
         Happening::StepFailed { step, reason } => Happening::StepFailed { step, reason: one(reason) },
         Happening::Ended { outcome, reasons: why } => Happening::Ended { outcome, reasons: reasons(why) },
-        Happening::Intent { step, name } => Happening::Intent { step, name: text(name) },
+        Happening::Intent { step, name, group } => Happening::Intent { step, name: text(name), group },
         Happening::Progress { mut lines } => {
             let more = lines.len().saturating_sub(MOST_LINES);
             lines.truncate(MOST_LINES);

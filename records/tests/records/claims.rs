@@ -26,7 +26,7 @@ async fn a_plan_is_claimed_again_only_after_a_job_that_ended_without_an_intent()
     let mut second = desk.claiming(plan).await;
     assert_eq!(claim(2, second.job().id()).await, Creation::Created);
     second.append(Happening::Claimed { claim: 2 }).await.unwrap();
-    second.append(Happening::Intent { step: 1, name: "one".to_owned() }).await.unwrap();
+    second.append(Happening::Intent { step: 1, name: "one".to_owned(), group: None }).await.unwrap();
     assert_eq!(claims().await, ClaimState::Taken(second.job().id()), "it has begun");
     second.append(failed()).await.unwrap();
     assert_eq!(claims().await, ClaimState::Taken(second.job().id()), "it had begun");

@@ -87,7 +87,9 @@ async fn it_is_taken_over_only_from_a_job_that_is_closed() {
     let mut first = desk.claiming(plan).await;
     let (stale, _) = taken(&desk, first.job().id()).await;
     let second = desk.new_job();
-    for happening in [Happening::Claimed { claim: 1 }, Happening::Intent { step: 1, name: "one".to_owned() }] {
+    for happening in
+        [Happening::Claimed { claim: 1 }, Happening::Intent { step: 1, name: "one".to_owned(), group: None }]
+    {
         assert!(matches!(take(&desk, second).await, Taking::HeldBy(job) if job == first.job().id()));
         first.append(happening).await.unwrap();
     }

@@ -5,13 +5,15 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use manifest_schema::Digest;
 use manifest_schema::job::JobId;
 use manifest_schema::manifest::{BuildManifest, BuildNumber, ServiceStep};
 use manifest_schema::names::{EnvironmentName, ServiceName};
 use manifest_schema::plan::{ImageChange, ServiceChange};
+use manifest_schema::{Digest, Reason};
 use serde::{Deserialize, Serialize};
 
+use crate::group::Group;
+use crate::session::Session;
 use crate::stop::Stop;
 use crate::work::private_directory;
 
@@ -64,11 +66,34 @@ impl LocalCluster {
         Ok(changes)
     }
 
-    /// Makes a service run this build's images. Doing it twice changes nothing the second time.
-    pub(super) fn deploy(&self, manifest: &BuildManifest, step: &ServiceStep, job: JobId) -> Result<String, Stop> {
+    /// Makes a service run this build's images, or what it ran before if another service of its group can't.
+    pub(super) async fn deploy(
+        &self,
+        session: &Session,
+        manifest: &BuildManifest,
+        step: &ServiceStep,
+        group: &Group,
+    ) -> Result<(), Stop> {
+        let service = &step.service;
+        let before = self.read(service)?;
+        let revision = self.run(manifest, step, session.job(), before.clone())?;
+        session.tell(format!("service {service}: {revision} would run (no cluster in local mode)")).await?;
+        let Err(why) = group.all_arrived().await else { return Ok(()) };
+        self.put_back(service, before.as_ref())?;
+        let message = format!("service {service} goes back with its group: {}", why.message);
+        Err(Stop::RolledBack(Reason { message, ..why }))
+    }
+
+    /// Doing it twice changes nothing the second time.
+    fn run(
+        &self,
+        manifest: &BuildManifest,
+        step: &ServiceStep,
+        job: JobId,
+        now: Option<Revision>,
+    ) -> Result<String, Stop> {
         let service = &step.service;
         let containers = images(manifest, step);
-        let now = self.read(service)?;
         if let Some(now) = now.as_ref().filter(|now| now.job == job && now.containers == containers) {
             return Ok(now.name());
         }
@@ -76,6 +101,14 @@ impl LocalCluster {
         let next = Revision { service: service.clone(), revision, containers, build: manifest.build.number(), job };
         self.write(&next).map_err(|error| Stop::failed(format!("can't record service {service}: {error}")))?;
         Ok(next.name())
+    }
+
+    fn put_back(&self, service: &ServiceName, before: Option<&Revision>) -> Result<(), Stop> {
+        let put_back = match before {
+            Some(before) => self.write(before),
+            None => fs::remove_file(self.path(service)),
+        };
+        put_back.map_err(|error| Stop::failed(format!("can't put back service {service}: {error}")))
     }
 
     fn path(&self, service: &ServiceName) -> PathBuf {
@@ -106,4 +139,30 @@ impl LocalCluster {
 fn images(manifest: &BuildManifest, step: &ServiceStep) -> BTreeMap<ServiceName, Digest> {
     let digest = |(container, image)| Some((Clone::clone(container), manifest.artifact(image)?.digest));
     step.containers.iter().filter_map(digest).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_put_back_is_what_was_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let cluster = LocalCluster::open(directory.path(), &"test".parse().unwrap());
+        let service: ServiceName = "web".parse().unwrap();
+        let job = JobId::new(manifest_schema::Timestamp::from_millis(0).unwrap(), [1; 10]);
+        let revision = |revision| Revision {
+            service: service.clone(),
+            revision,
+            containers: BTreeMap::new(),
+            build: "0.1".parse().unwrap(),
+            job,
+        };
+        cluster.write(&revision(1)).unwrap();
+        cluster.put_back(&service, None).unwrap();
+        assert!(cluster.read(&service).unwrap().is_none());
+        cluster.write(&revision(2)).unwrap();
+        cluster.put_back(&service, Some(&revision(1))).unwrap();
+        assert_eq!(cluster.read(&service).unwrap().unwrap().name(), "local:web:1");
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use manifest_schema::Reason;
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::api::Named;
@@ -10,6 +12,7 @@ use super::logs::Logs;
 use super::told::Told;
 use super::view::ServiceView;
 use super::{Ecs, of_aws};
+use crate::group::Group;
 use crate::stop::{Asked, Stop};
 
 /// How often ECS is asked: its end is noticed this late at most.
@@ -26,20 +29,28 @@ pub(super) enum Followed {
     Ended(End),
     /// The job is wished to stop.
     Asked(Asked),
+    /// Another service of its group failed, for this reason.
+    Fell(Reason),
 }
 
 impl Ecs<'_> {
-    /// Follows a rollout to its end, or until the job is wished to stop.
+    /// Follows a rollout to its end, or until the job is wished to stop or its group goes back.
     pub(super) async fn follow(
         &self,
         named: &Named,
         rollout: &Rollout,
-        told: &mut Told,
-        logs: &mut Logs<'_>,
+        group: &Group,
+        (told, logs): (&mut Told, &mut Logs<'_>),
     ) -> Result<Followed, Stop> {
         let mut stop = self.session.stop_signal();
-        let ended = self.end_of(named, rollout, (told, logs), stop.wait()).await?;
-        Ok(ended.map_or_else(Followed::Asked, Followed::Ended))
+        let given_up = async {
+            tokio::select! {
+                asked = stop.wait() => Followed::Asked(asked),
+                why = group.fell() => Followed::Fell(why),
+            }
+        };
+        let ended = self.end_of(named, rollout, (told, logs), given_up).await?;
+        Ok(ended.map_or_else(|given_up| given_up, Followed::Ended))
     }
 
     /// Follows going back to its end, whatever is wished by now; `None` when there is no time left.
@@ -58,6 +69,12 @@ impl Ecs<'_> {
             }
         };
         Ok(self.end_of(named, back, (told, logs), too_late).await?.ok())
+    }
+
+    /// How a rollout that ECS has told of goes now.
+    pub(super) async fn progress(&self, named: &Named, rollout: &Rollout) -> Result<Progress, Stop> {
+        let answer = self.insistently(|| self.api.service(named)).await.map_err(|error| of_aws(&error))?;
+        Ok(judge(rollout, &in_whatever_state(named, answer.as_ref())?))
     }
 
     /// The end, or what `until` comes to, for which nothing is interrupted but waiting.
@@ -99,8 +116,7 @@ impl Ecs<'_> {
     /// The service; `None` if AWS doesn't say now, and `INACTIVE` if it is no more.
     async fn seen(&self, named: &Named) -> Result<Option<ServiceView>, Stop> {
         match self.api.service(named).await {
-            Ok(Some(service)) => named.view(&service).map(Some).map_err(|error| of_aws(&error)),
-            Ok(None) => Ok(Some(ServiceView { status: "INACTIVE".to_owned(), ..ServiceView::default() })),
+            Ok(answer) => in_whatever_state(named, answer.as_ref()).map(Some),
             Err(error) if error.is_temporary() => {
                 tracing::warn!(%error, "the service can't be asked after");
                 Ok(None)
@@ -131,5 +147,13 @@ impl Ecs<'_> {
             }
         }
         if lines.is_empty() { Ok(()) } else { self.session.tell_all(lines).await }
+    }
+}
+
+/// A service, or one that is no more.
+fn in_whatever_state(named: &Named, service: Option<&Value>) -> Result<ServiceView, Stop> {
+    match service {
+        Some(service) => named.view(service).map_err(|error| of_aws(&error)),
+        None => Ok(ServiceView { status: "INACTIVE".to_owned(), ..ServiceView::default() }),
     }
 }

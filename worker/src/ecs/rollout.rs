@@ -7,11 +7,12 @@ use manifest_schema::{Code, Digest, Reason};
 use serde_json::{Value, json};
 
 use super::follow::Followed;
-use super::judge::{End, Rollout};
+use super::judge::{End, Progress, Rollout};
 use super::logs::Logs;
 use super::told::Told;
 use super::view::{ContainerView, RolloutState, ServiceView, TaskView};
 use super::{Ecs, Looked, Now, of_aws, revise};
+use crate::group::Group;
 use crate::stop::{Asked, Stop};
 
 /// A rollout that goes on.
@@ -41,6 +42,7 @@ impl Ecs<'_> {
         admission: &Admission,
         step: &ServiceStep,
         approved: &ServiceChange,
+        group: &Group,
     ) -> Result<(), Stop> {
         let manifest = admission.manifest().manifest();
         let looked = self.look(manifest, step).await?;
@@ -54,17 +56,22 @@ impl Ecs<'_> {
             );
             return Err(Stop::Failed(Reason::new(Code::ServiceReplaced, message)));
         }
+        if let Some(why) = group.has_fallen() {
+            return Err(Stop::RolledBack(with_its_group(step, &why)));
+        }
         let mut told = Told::starting_from(&now.view);
         let Some(begun) = self.begin(&looked, now).await? else {
             self.session.tell(format!("service {} runs this build already", step.service)).await?;
             let id = now.view.primary().map_or("", |primary| &primary.id);
-            return self.expect_images(&looked, manifest, id).await;
+            self.expect_images(&looked, manifest, id).await?;
+            // Whatever becomes of the others, there is nothing to take back here.
+            let _ = group.all_arrived().await;
+            return Ok(());
         };
         let mut logs = Logs::new(&self.connection, admission.environment().application_logs, &begun.definition);
-        let followed = self.follow(&looked.named, &begun.rollout, &mut told, &mut logs).await?;
-        let Some(Fallen { reason, by_ecs }) = fallen(followed, step, &told)? else {
-            return self.expect_images(&looked, manifest, &begun.rollout.id).await;
-        };
+        let arrived = self.arrive((&looked, manifest), &begun.rollout, group, (&mut told, &mut logs)).await?;
+        let Some(Fallen { reason, by_ecs }) = arrived else { return Ok(()) };
+        group.fall(&reason);
         let back = match by_ecs {
             Some(back) => self.goes_back(&looked, &begun, &reason, back).await?,
             None => self.go_back(&looked, &begun, &reason).await?,
@@ -72,6 +79,29 @@ impl Ecs<'_> {
         self.wait_until_back(&looked, &back, &mut told, &mut logs, &reason).await?;
         let message = format!("{}; it runs {} again", reason.message, back.definition);
         Err(Stop::RolledBack(Reason { message, ..reason }))
+    }
+
+    /// Follows a rollout to its end, and then its group to its own; says what is to be taken back, if anything is.
+    async fn arrive(
+        &self,
+        (looked, manifest): (&Looked<'_>, &BuildManifest),
+        rollout: &Rollout,
+        group: &Group,
+        (told, logs): (&mut Told, &mut Logs<'_>),
+    ) -> Result<Option<Fallen>, Stop> {
+        let step = looked.wanted.step;
+        let followed = self.follow(&looked.named, rollout, group, (told, logs)).await?;
+        if let Some(fallen) = fallen(followed, step, told)? {
+            return Ok(Some(fallen));
+        }
+        self.expect_images(looked, manifest, &rollout.id).await?;
+        let Err(why) = group.all_arrived().await else { return Ok(None) };
+        // That took time, in which somebody may have deployed something else.
+        let with_it = Fallen { reason: with_its_group(step, &why), by_ecs: None };
+        match self.progress(&looked.named, rollout).await? {
+            Progress::Over(end) => Ok(fallen(Followed::Ended(end), step, told)?.or(Some(with_it))),
+            Progress::Rolling | Progress::GivenUp(_) => Ok(Some(with_it)),
+        }
     }
 
     /// Registers the revision and updates the service; `None` if it is and runs all that already. An unfinished rollout of
@@ -131,7 +161,8 @@ impl Ecs<'_> {
         if let Some(count) = begun.count {
             self.update_back(looked, &json!({ "desiredCount": count }), reason).await?;
         }
-        Ok(back)
+        // By now ECS may call it complete with as many tasks as were to be.
+        Ok(Rollout { scales: begun.count.is_some(), ..back })
     }
 
     /// Goes back to what ran before, as ECS doesn't.
@@ -253,6 +284,7 @@ fn fallen(followed: Followed, step: &ServiceStep, told: &Told) -> Result<Option<
             let (code, why) = wished(asked)?;
             Ok(Some(Fallen { reason: because(step, code, why, told), by_ecs: None }))
         }
+        Followed::Fell(why) => Ok(Some(Fallen { reason: with_its_group(step, &why), by_ecs: None })),
         Followed::Ended(End::Replaced { definition }) => {
             let what = format!("somebody else deployed {definition} before the rollout's end; it is left as it is");
             let message = format!("service {}: {what}", step.service);
@@ -270,6 +302,12 @@ fn wished(asked: Asked) -> Result<(Code, &'static str), Stop> {
         Asked::Terminated => Ok((Code::JobCancelled, "the worker's task was told to end before the rollout's end")),
         Asked::Lost | Asked::Unheard => Err(asked.stop()),
     }
+}
+
+/// Why a service goes back that did nothing wrong.
+fn with_its_group(step: &ServiceStep, why: &Reason) -> Reason {
+    let message = format!("service {} goes back with its group: {}", step.service, why.message);
+    Reason { code: why.code.clone(), message }
 }
 
 fn because(step: &ServiceStep, code: Code, why: &str, told: &Told) -> Reason {

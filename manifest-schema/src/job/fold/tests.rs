@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::job::event::{JobEventSchema, Writer};
+use crate::names::GroupName;
 use crate::reason::Code;
 
 fn id() -> JobId {
@@ -93,7 +94,11 @@ fn planned() -> Happening {
 }
 
 fn intent(step: u32) -> Happening {
-    Happening::Intent { step, name: format!("step {step}") }
+    Happening::Intent { step, name: format!("step {step}"), group: None }
+}
+
+fn together(step: u32, group: &str) -> Happening {
+    Happening::Intent { step, name: format!("step {step}"), group: GroupName::new(group).ok() }
 }
 
 fn done(step: u32) -> Happening {
@@ -202,6 +207,19 @@ fn a_failed_apply_tells_what_became_of_each_step() {
     assert!(!job.is_cancelling());
 }
 
+#[test]
+fn steps_of_a_group_are_open_at_the_same_time() {
+    let (two, three) = (together(2, "web"), together(3, "web"));
+    let all_open = after(claimed(), &[intent(1), done(1), two, three]);
+    let both = job(Action::Apply, &all_open);
+    assert_eq!(both.steps()[1..], [(2, StepState::Open), (3, StepState::Open)]);
+    let over = job(Action::Apply, &after(all_open.clone(), &[done(3), done(2), intent(4), done(4)]));
+    assert!(over.steps().iter().all(|(_, state)| *state == StepState::Done));
+    let back = |step| Happening::StepRolledBack { step, reason: reason() };
+    let gone_back = job(Action::Apply, &after(all_open, &[back(2), failed(3)]));
+    assert_eq!(gone_back.steps()[1..], [(2, StepState::RolledBack(reason())), (3, StepState::Failed(reason()))]);
+}
+
 /// Ends that are no success: by whom, and how far the job had come.
 #[test]
 fn a_job_can_end_badly_from_anywhere() {
@@ -254,6 +272,22 @@ fn illegal_transitions_are_refused_and_change_nothing() {
         ("claims twice", Apply, claimed(), CLAIMED),
         ("does a step before it has claimed", Apply, checked.clone(), intent(1)),
         ("does a step while another is open", Apply, open.clone(), intent(3)),
+        ("does a step beside one of no group", Apply, open.clone(), together(3, "web")),
+        ("does a step beside those of a group", Apply, after(claimed(), &[together(2, "web")]), intent(3)),
+        ("does a step of a group beside another", Apply, after(claimed(), &[together(2, "web")]), together(3, "api")),
+        ("does a step of a group twice", Apply, after(claimed(), &[together(2, "web")]), together(2, "web")),
+        (
+            "goes on with a group of which one has failed",
+            Apply,
+            after(claimed(), &[together(1, "web"), together(2, "web"), failed(1)]),
+            together(3, "web"),
+        ),
+        (
+            "records a success while one of a group is open",
+            Apply,
+            after(claimed(), &[together(1, "web"), together(2, "web"), done(2)]),
+            recorded(Outcome::Succeeded),
+        ),
         ("does a step twice", Apply, after(open.clone(), &[done(2)]), intent(2)),
         ("goes back a step", Apply, after(open.clone(), &[done(2)]), intent(1)),
         ("goes on after a failed step", Apply, one_failed.clone(), intent(2)),

@@ -114,6 +114,7 @@ pub(crate) fn summary() -> PlanSummary {
         rules: "1".to_owned(),
         terraform: None,
         services: Vec::new(),
+        tasks: Vec::new(),
         findings: Vec::new(),
     }
 }

@@ -3,6 +3,7 @@
 mod environment;
 mod file;
 mod gateway;
+mod step;
 
 use std::path::{Path, PathBuf};
 
@@ -12,10 +13,9 @@ use crate::exit::{Failure, OrFail as _};
 use crate::files;
 
 pub(crate) use environment::{Environment, EnvironmentArgs, WhenBusy};
-pub(crate) use file::{
-    ArtifactConfig, BundleSettings, Config, EnvironmentConfig, NamedValue, PackKind, StepConfig, VariableConfig,
-};
+pub(crate) use file::{ArtifactConfig, BundleSettings, Config, EnvironmentConfig, PackKind};
 pub(crate) use gateway::{Gateway, LambdaGateway};
+pub(crate) use step::{NamedValue, StepConfig, VariableConfig};
 
 /// What the file is called.
 pub(crate) const FILE_NAME: &str = "airlock.toml";

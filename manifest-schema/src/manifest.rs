@@ -3,6 +3,8 @@
 mod artifact;
 mod provider;
 mod service;
+mod step;
+mod task;
 mod tree;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,13 +15,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
-use crate::json::{Document, schema_tag, unique_map};
-use crate::names::{ArtifactName, GroupName, ParameterName, ProjectName, string_schema};
+use crate::json::{Document, schema_tag};
+use crate::names::{ArtifactName, GroupName, ProjectName, string_schema};
 use crate::time::Timestamp;
 
 pub use artifact::{Artifact, ArtifactKind, BlobEntry, BlobRef, Content, VendoredModule};
 pub use provider::{Platform, Provider, ProviderAddress, ProviderVersion};
 pub use service::{SecretReference, ServiceStep, environment_path, secret_path};
+pub use step::{Step, Variable};
+pub use task::TaskStep;
 pub use tree::{FileEntry, FileMode, LinkEntry, TreeProblem, check_tree, tree_digest};
 
 schema_tag!(BuildManifestSchema, "airlock/build-manifest/v1");
@@ -166,74 +170,6 @@ impl From<Commit> for String {
     }
 }
 
-/// One thing to do when the build is deployed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "camelCase", deny_unknown_fields)]
-pub enum Step {
-    /// Plan and apply a Terraform bundle. At most one in a manifest.
-    Terraform {
-        /// The bundle.
-        artifact: ArtifactName,
-        /// Input variables. Texts are public: what is secret is named here, and only production has its value.
-        #[serde(default, deserialize_with = "unique_map", skip_serializing_if = "BTreeMap::is_empty")]
-        variables: BTreeMap<String, Variable>,
-    },
-    /// Make an ECS service run images of this build.
-    Service(ServiceStep),
-}
-
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Terraform { artifact, .. } => write!(f, "terraform {artifact}"),
-            Self::Service(step) => write!(f, "service {}", step.service),
-        }
-    }
-}
-
-impl Step {
-    /// The images that it runs.
-    pub fn images(&self) -> impl Iterator<Item = &ArtifactName> {
-        let containers = match self {
-            Self::Terraform { .. } => None,
-            Self::Service(service) => Some(service.containers.values()),
-        };
-        containers.into_iter().flatten()
-    }
-
-    /// The group that it is of.
-    pub fn group(&self) -> Option<&GroupName> {
-        match self {
-            Self::Terraform { .. } => None,
-            Self::Service(service) => service.group.as_ref(),
-        }
-    }
-}
-
-/// The value of a Terraform input variable.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
-pub enum Variable {
-    /// A fixed text.
-    Value(String),
-    /// The digest of an artifact of this build, `sha256:…`.
-    DigestOf(ArtifactName),
-    /// What production's Parameter Store has as `/airlock/ENVIRONMENT/PROJECT/NAME`.
-    Parameter(ParameterName),
-    /// What production's Secrets Manager has as `airlock/ENVIRONMENT/PROJECT/NAME`.
-    Secret(ParameterName),
-}
-
-impl Variable {
-    /// Whether only production knows the value.
-    pub fn is_reference(&self) -> bool {
-        match self {
-            Self::Value(_) | Self::DigestOf(_) => false,
-            Self::Parameter(_) | Self::Secret(_) => true,
-        }
-    }
-}
-
 /// A report about the build: a scan, a test run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
@@ -311,7 +247,7 @@ impl BuildManifest {
     pub fn terraform(&self) -> Option<(&Artifact, &BTreeMap<String, Variable>)> {
         self.deploy.iter().find_map(|step| match step {
             Step::Terraform { artifact, variables } => Some((self.artifact(artifact)?, variables)),
-            Step::Service(_) => None,
+            Step::Service(_) | Step::Task(_) => None,
         })
     }
 
@@ -319,7 +255,15 @@ impl BuildManifest {
     pub fn services(&self) -> impl Iterator<Item = &ServiceStep> {
         self.deploy.iter().filter_map(|step| match step {
             Step::Service(service) => Some(service),
-            Step::Terraform { .. } => None,
+            Step::Terraform { .. } | Step::Task(_) => None,
+        })
+    }
+
+    /// The steps that run something once, in their order.
+    pub fn tasks(&self) -> impl Iterator<Item = &TaskStep> {
+        self.deploy.iter().filter_map(|step| match step {
+            Step::Task(task) => Some(task),
+            Step::Terraform { .. } | Step::Service(_) => None,
         })
     }
 
@@ -369,8 +313,11 @@ impl BuildManifest {
             return Err(format!("{} deploy steps; at most {MOST_STEPS} are read", self.deploy.len()));
         }
         let mut terraform = 0;
-        let mut services = BTreeSet::new();
+        let (mut services, mut tasks) = (BTreeSet::new(), BTreeSet::new());
         for step in &self.deploy {
+            for image in step.images() {
+                self.expect_kind(step, image, ArtifactKind::Image)?;
+            }
             match step {
                 Step::Terraform { artifact, variables } => {
                     terraform += 1;
@@ -387,9 +334,12 @@ impl BuildManifest {
                         return Err(format!("{step}: the service is deployed twice"));
                     }
                     service.check().map_err(|problem| format!("{step}: {problem}"))?;
-                    for image in service.containers.values() {
-                        self.expect_kind(step, image, ArtifactKind::Image)?;
+                }
+                Step::Task(task) => {
+                    if !tasks.insert(&task.task) {
+                        return Err(format!("{step}: there is another of this name"));
                     }
+                    task.check().map_err(|problem| format!("{step}: {problem}"))?;
                 }
             }
         }

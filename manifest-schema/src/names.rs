@@ -59,6 +59,13 @@ fn is_cluster(value: &str) -> bool {
     (1..=255).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
 }
 
+const TASK_RULE: &str = "use 1 to 63 of a-z 0-9 _ -, starting and ending with a letter or digit";
+
+/// It is a part of the name of a task definition's family, which takes no dots.
+fn is_task(value: &str) -> bool {
+    is_lower(value) && !value.contains('.')
+}
+
 const VARIABLE_RULE: &str = "use 1 to 255 of A-Z a-z 0-9 _ . -, starting with a letter or _";
 
 fn is_variable(value: &str) -> bool {
@@ -170,6 +177,10 @@ name_type!(
 name_type!(
     /// An ECS cluster.
     ClusterName, "cluster's name", is_cluster, CLUSTER_RULE, r"^[A-Za-z0-9_-]{1,255}$"
+);
+name_type!(
+    /// Something that a deploy runs once, such as a migration.
+    TaskName, "task's name", is_task, TASK_RULE, r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$"
 );
 name_type!(
     /// An environment variable of a container.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::json::{Document, schema_tag, unique_map};
 use crate::manifest::BuildNumber;
-use crate::names::{ClusterName, EnvironmentName, ProjectName, ServiceName};
+use crate::names::{ClusterName, EnvironmentName, ProjectName, ServiceName, TaskName};
 
 schema_tag!(PlanSummarySchema, "airlock/plan-summary/v1");
 
@@ -38,6 +38,9 @@ pub struct PlanSummary {
     pub terraform: Option<TerraformChanges>,
     /// What would change in each service, in the order of the steps.
     pub services: Vec<ServiceChange>,
+    /// What would be run once, in the order of the steps.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tasks: Vec<TaskRun>,
     /// Every risk found, whatever the trust policy suppresses.
     pub findings: Vec<Finding>,
 }
@@ -212,6 +215,35 @@ impl ServiceChange {
     pub fn changes(&self) -> bool {
         !self.settings.is_empty() || self.containers.values().any(ImageChange::changes)
     }
+}
+
+/// What would be run once: a revision of a service's task definition, with another command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct TaskRun {
+    /// The task.
+    pub task: TaskName,
+    /// The service that it runs like.
+    pub service: ServiceName,
+    /// The cluster that both are in.
+    pub cluster: ClusterName,
+    /// ARN of the task definition that it would be a revision of: what the service runs now; absent when the service
+    /// doesn't exist yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task_definition: Option<String>,
+    /// The container that runs the command.
+    pub container: ServiceName,
+    /// The arguments of its entry point.
+    pub command: Vec<String>,
+    /// Whether the build that was deployed last, and completely, has the very same step.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub repeats: bool,
+    /// Container name → its image in the service now, and in the task.
+    #[serde(deserialize_with = "unique_map")]
+    pub containers: BTreeMap<ServiceName, ImageChange>,
+    /// What else would be another than in the service now, by path, as in services.
+    #[serde(default, deserialize_with = "unique_map", skip_serializing_if = "BTreeMap::is_empty")]
+    pub settings: BTreeMap<String, ValueChange>,
 }
 
 /// A container's image before and after.

@@ -221,6 +221,12 @@ codes! {
     ServiceOwnedTwice = "service.owned-twice":
         "Terraform would change which task definition a service runs, and so does a service step."
         => "Let Terraform leave it alone: `lifecycle { ignore_changes = [task_definition] }` in the resource of the service.",
+    TaskFailed = "task.failed":
+        "A one-off task, such as a migration, did not end well, and no step after it began."
+        => "Read the job's events: they have its exit code and, with `applicationLogs` in the trust policy, what it wrote last. What it did before it ended is done: repair it, and plan again.",
+    TaskUnsupported = "task.unsupported":
+        "A one-off task can't be run in the way that the build asks for."
+        => "Read what the message says about the task: change its step in `airlock.toml`, the service whose task definition it uses, or the worker's configuration.",
     WorkerFailed = "worker.failed":
         "The worker could not go on: a store, a key or a disk failed it."
         => "Read the message, repair what it names, and launch again.",

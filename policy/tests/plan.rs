@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests are tests")]
 
 use manifest_schema::plan::{
-    ImageChange, LockedProvider, ResourceAction, ServiceChange, StateVersion, TerraformChanges,
+    ImageChange, LockedProvider, ResourceAction, ServiceChange, Severity, StateVersion, TaskRun, TerraformChanges,
 };
 use policy::plan::{PlanError, PlanParts, RULES, Verdict, Written, findings, verdict};
 use proptest::prelude::*;
@@ -124,7 +124,7 @@ fn planted_secrets_never_leave() {
     for plan in [CREATE, CHANGE, NOTHING, AWS] {
         for shown in [shown(&[]), shown(&names)] {
             let summary = summarise(plan, &shown).unwrap();
-            let text = serde_json::to_string(&(findings(Some(&summary), &[]), summary)).unwrap();
+            let text = serde_json::to_string(&(findings(Some(&summary), &[], &[]), summary)).unwrap();
             assert!(!text.contains("PLANTED"), "{text}");
         }
     }
@@ -210,7 +210,7 @@ fn each_risk_is_found_once_and_the_worst_comes_first() {
         service("hello", Some("arn:aws:ecs:…"), None),
         service("taken", Some("arn:aws:ecs:…"), Some("registry.example/other/web")),
     ];
-    let found = findings(Some(&summary), &services);
+    let found = findings(Some(&summary), &services, &[]);
     let rules: Vec<_> = found.iter().map(|f| (f.rule.as_str(), f.address.as_str())).collect();
     assert_eq!(
         rules,
@@ -238,9 +238,39 @@ fn each_risk_is_found_once_and_the_worst_comes_first() {
 }
 
 #[test]
+fn what_runs_once_needs_a_person_unless_it_ran_before_and_has_nothing_of_others() {
+    for (case, definition, repeats, elsewhere, rules) in [
+        ("the same again", Some("hello:1"), true, None, &[][..]),
+        ("for the first time, or otherwise", Some("hello:1"), false, None, &["task.new"]),
+        ("of a service that isn't there", None, true, None, &["task.new"]),
+        ("of another project", Some("other:1"), true, Some("registry.example/other"), &["task.other-images"]),
+        ("both", Some("other:1"), false, Some("registry.example/other"), &["task.new", "task.other-images"]),
+    ] {
+        let elsewhere = elsewhere.map(str::to_owned);
+        let image = ImageChange { before: None, elsewhere, after: manifest_schema::digest::Digest::of(b"x") };
+        let task = TaskRun {
+            task: "migrate".parse().unwrap(),
+            service: "hello".parse().unwrap(),
+            cluster: "main".parse().unwrap(),
+            task_definition: definition.map(str::to_owned),
+            container: "web".parse().unwrap(),
+            command: vec!["migrate".to_owned()],
+            repeats,
+            containers: [("web".parse().unwrap(), image)].into(),
+            settings: Default::default(),
+        };
+        let found = findings(None, &[], &[task]);
+        assert_eq!(found.iter().map(|finding| finding.rule.as_str()).collect::<Vec<_>>(), rules, "{case}");
+        assert!(
+            found.iter().all(|finding| (finding.address.as_str(), finding.severity) == ("migrate", Severity::High))
+        );
+    }
+}
+
+#[test]
 fn lost_resources_need_a_person_and_new_ones_do_not() {
     let rules = |plan| -> Vec<String> {
-        findings(Some(&summarise(plan, &[]).unwrap()), &[])
+        findings(Some(&summarise(plan, &[]).unwrap()), &[], &[])
             .into_iter()
             .map(|f| format!("{} {}", f.rule, f.address))
             .collect()
@@ -260,7 +290,7 @@ fn lost_resources_need_a_person_and_new_ones_do_not() {
         assert_eq!(rules(plan), Vec::<String>::new());
     }
     assert_eq!(serde_json::to_value(verdict(&[])).unwrap(), "clear");
-    let risky = findings(Some(&summarise(CHANGE, &[]).unwrap()), &[]);
+    let risky = findings(Some(&summarise(CHANGE, &[]).unwrap()), &[], &[]);
     assert_eq!(verdict(&risky), Verdict::Person);
     assert_eq!(serde_json::to_value(verdict(&risky)).unwrap(), "person");
 }

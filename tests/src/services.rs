@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-use aws_double::{DeploymentView, Fate, PRODUCTION, Role, Script, ServiceView};
+use aws_double::{DeploymentView, Fate, PRODUCTION, Role, Script, ServiceView, TaskView};
 use emulators::DockerRegistry;
 use serde_json::{Value, json};
 
@@ -86,6 +86,30 @@ impl Services {
         self.double.account(PRODUCTION).service(CLUSTER, &service(name, &self.first))
     }
 
+    /// Runs this program of the image as a task before the service from now on, and says so in the step.
+    pub fn task(&self, command: &[&str], settings: &str) {
+        let toml = self.path("airlock.toml");
+        let step = format!(
+            "[[deploy]]\ntask = \"migrate\"\nservice = \"hello\"\ncontainers = {{ web = \"web\" }}\ncommand = {command:?}\n\
+             {settings}\n\n"
+        );
+        self.replace(&toml, "[[deploy]]\nservice =", &format!("{step}[[deploy]]\nservice ="));
+        self.commit("Migrate before the service changes");
+    }
+
+    /// Has the image that would be deployed bring a program, and the one beside it one that does nothing.
+    pub fn program(&self, inside: &str, program: &str) {
+        self.double.image(&self.image_digest(), inside, program);
+        self.double.image("public.ecr.aws/router:2", "", "/bin/true");
+    }
+
+    /// The tasks that were run once, oldest first.
+    pub fn tasks(&self) -> Vec<TaskView> {
+        let mut tasks = self.double.tasks();
+        tasks.retain(|task| task.definition.contains("task-definition/hello-airlock-migrate:"));
+        tasks
+    }
+
     /// The digest of the image that would be deployed.
     pub fn image_digest(&self) -> String {
         self.digest_of("image")
@@ -161,6 +185,7 @@ impl Default for Services {
 fn service(name: &str, definition: &str) -> Value {
     json!({
         "serviceName": name, "taskDefinition": definition, "desiredCount": 2, "launchType": "FARGATE",
+        "networkConfiguration": {"awsvpcConfiguration": {"subnets": ["subnet-1"], "securityGroups": ["sg-1"]}},
         "deploymentConfiguration": {"maximumPercent": 150, "minimumHealthyPercent": 50},
     })
 }
@@ -173,7 +198,7 @@ fn definition(image: &str, role: &str) -> Value {
         "containerDefinitions": [
             {
                 "name": "web", "image": image, "environment": [{"name": "PASSWORD", "value": "hunter2"}],
-                "newer": {"than": ["this"]}, "logConfiguration": {"logDriver": "awslogs", "options": {
+                "unheardOf": {"newer": ["than this"]}, "logConfiguration": {"logDriver": "awslogs", "options": {
                     "awslogs-group": "/hello", "awslogs-region": "eu-central-1", "awslogs-stream-prefix": "hello",
                 }},
             },
@@ -191,9 +216,12 @@ fn may() -> Value {
         allow(&["ecs:DescribeServices", "ecs:UpdateService"], services),
         allow(&["ecs:RegisterTaskDefinition", "ecs:TagResource"], definitions),
         allow(&["ecs:DescribeTaskDefinition"], "*"),
+        {"Effect": "Allow", "Action": "ecs:RunTask",
+         "Resource": "arn:aws:ecs:eu-central-1:222222222222:task-definition/*-airlock-*:*",
+         "Condition": {"ArnEquals": {"ecs:cluster": "arn:aws:ecs:eu-central-1:222222222222:cluster/apps"}}},
         {"Effect": "Allow", "Action": "ecs:ListTasks", "Resource": "*",
          "Condition": {"ArnEquals": {"ecs:cluster": "arn:aws:ecs:eu-central-1:222222222222:cluster/apps"}}},
-        allow(&["ecs:DescribeTasks"], tasks),
+        allow(&["ecs:DescribeTasks", "ecs:StopTask"], tasks),
         allow(&["logs:GetLogEvents"], "arn:aws:logs:eu-central-1:222222222222:log-group:/hello:log-stream:*"),
         {"Effect": "Allow", "Action": "iam:PassRole", "Resource": "arn:aws:iam::222222222222:role/hello-execution",
          "Condition": {"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}}},

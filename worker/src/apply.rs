@@ -3,13 +3,12 @@
 use manifest_schema::deployment::LeaseHolder;
 use manifest_schema::gates::{Admission, AdmittedPlan};
 use manifest_schema::job::{Happening, JobOutcome};
-use manifest_schema::plan::ServiceChange;
 use manifest_schema::{Code, Digest, Document};
 use records::lease::{self, Taking};
 use records::plans::{self, ClaimState};
 use store::Creation;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Changes, Cluster};
 use crate::fetch::{self, Bundle};
 use crate::images::Images;
 use crate::plan::summary;
@@ -96,7 +95,7 @@ async fn check<'a>(
     }
     still_starts_from_what_runs(session, plan).await?;
     let cluster = Cluster::open(session).await;
-    let services = services_unchanged(&cluster, admission, plan).await?;
+    let in_cluster = cluster_unchanged(&cluster, admission, plan).await?;
     let images = Images::open(session, admission.manifest().manifest()).await?;
     let mut prepared = Prepared { terraform: None, images, cluster };
     let mut changes = None;
@@ -113,22 +112,19 @@ async fn check<'a>(
         }
         prepared.terraform = Some((terraform, saved));
     }
-    let derived = summary(admission, changes, services);
+    let derived = summary(admission, changes, in_cluster);
     if Digest::of(&derived.to_bytes()) != plan.summary_digest() {
         return Err(Stop::refused(Code::PlanEdited, "the saved plan does something else than what was approved"));
     }
     Ok(prepared)
 }
 
-/// The services' changes, which are still the planned ones.
-async fn services_unchanged(
-    cluster: &Cluster<'_>,
-    admission: &Admission,
-    plan: &AdmittedPlan,
-) -> Result<Vec<ServiceChange>, Stop> {
-    let services = cluster.changes(admission.manifest().manifest()).await?;
-    if services == plan.summary().services {
-        Ok(services)
+/// What would be done to the cluster, which is still what was planned.
+async fn cluster_unchanged(cluster: &Cluster<'_>, admission: &Admission, plan: &AdmittedPlan) -> Result<Changes, Stop> {
+    let changes = cluster.changes(admission.manifest().manifest()).await?;
+    let (services, tasks) = (&plan.summary().services, &plan.summary().tasks);
+    if (&changes.services, &changes.tasks) == (services, tasks) {
+        Ok(changes)
     } else {
         Err(Stop::refused(Code::PlanStale, "a service changed since the plan was made"))
     }
@@ -204,7 +200,7 @@ async fn claim(session: &Session, prepared: &Prepared<'_>) -> Result<Admission, 
     let admission = session.decide().await?;
     let plan = planned(&admission)?;
     still_starts_from_what_runs(session, plan).await?;
-    services_unchanged(&prepared.cluster, &admission, plan).await?;
+    cluster_unchanged(&prepared.cluster, &admission, plan).await?;
     let statement = plan.statement().statement();
     let production = &session.sides().production;
     loop {

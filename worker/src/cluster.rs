@@ -3,8 +3,9 @@
 mod local;
 
 use manifest_schema::gates::Admission;
-use manifest_schema::manifest::{BuildManifest, ServiceStep};
-use manifest_schema::plan::ServiceChange;
+use manifest_schema::manifest::{BuildManifest, ServiceStep, TaskStep};
+use manifest_schema::plan::{ServiceChange, TaskRun};
+use manifest_schema::{Code, Reason};
 use records::config::ClusterConfig;
 
 use crate::ecs::Ecs;
@@ -12,6 +13,13 @@ use crate::group::Group;
 use crate::session::Session;
 use crate::stop::Stop;
 use local::LocalCluster;
+
+/// What deploying a build would do to a cluster, in the order of its steps.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Changes {
+    pub(crate) services: Vec<ServiceChange>,
+    pub(crate) tasks: Vec<TaskRun>,
+}
 
 /// The services of one environment.
 pub(crate) enum Cluster<'a> {
@@ -30,10 +38,13 @@ impl<'a> Cluster<'a> {
         }
     }
 
-    /// What deploying this build would change in each service, in the order of its steps.
-    pub(crate) async fn changes(&self, manifest: &BuildManifest) -> Result<Vec<ServiceChange>, Stop> {
+    /// What deploying this build would change in each service, and what it would run once.
+    pub(crate) async fn changes(&self, manifest: &BuildManifest) -> Result<Changes, Stop> {
         match self {
-            Self::Local(cluster) => cluster.changes(manifest),
+            Self::Local(cluster) => match manifest.tasks().map(no_machine).collect::<Vec<_>>() {
+                none if none.is_empty() => Ok(Changes { services: cluster.changes(manifest)?, tasks: Vec::new() }),
+                reasons => Err(Stop::Refused(reasons)),
+            },
             Self::Ecs(ecs) => ecs.changes(manifest).await,
         }
     }
@@ -55,4 +66,22 @@ impl<'a> Cluster<'a> {
         }
         deployed
     }
+
+    /// Runs a task of this build once, to its end. `approved` is what people agreed to.
+    pub(crate) async fn run(&self, admission: &Admission, step: &TaskStep, approved: &TaskRun) -> Result<(), Stop> {
+        match self {
+            Self::Local(_) => Err(Stop::Refused(vec![no_machine(step)])),
+            Self::Ecs(ecs) => ecs.run(admission, step, approved).await,
+        }
+    }
+}
+
+/// A directory can say what would run, but a task that would have run has changed nothing.
+fn no_machine(step: &TaskStep) -> Reason {
+    let message = format!(
+        "task {}: a directory stands in for the cluster, and nothing can run there: leave the step out of what is deployed \
+         locally, or name an ECS cluster in the worker's configuration",
+        step.task
+    );
+    Reason::new(Code::TaskUnsupported, message)
 }

@@ -12,7 +12,7 @@ use policy::plan::OwnedService;
 use records::plans;
 use store::{Creation, Store};
 
-use crate::cluster::Cluster;
+use crate::cluster::{Changes, Cluster};
 use crate::fetch::{self, Images};
 use crate::references;
 use crate::session::Session;
@@ -56,9 +56,13 @@ pub(crate) async fn run(session: &Session) -> Result<(), Stop> {
             owned = policy::plan::owned_services(planned.json()).map_err(Stop::failed)?;
         }
     }
-    let services = Cluster::open(session).await.changes(manifest).await?;
-    expect_owned_once(&owned, &services)?;
-    let summary = summary(&admission, changes, services);
+    let mut in_cluster = Cluster::open(session).await.changes(manifest).await?;
+    if request.action != Action::Plan {
+        // What runs once and is over can't differ from what the build says.
+        in_cluster.tasks.clear();
+    }
+    expect_owned_once(&owned, &in_cluster.services)?;
+    let summary = summary(&admission, changes, in_cluster);
     session.may_go_on()?;
     finish(session, &admission, base, &summary, saved.as_deref()).await?;
     empty_expired(session, &admission).await;
@@ -104,10 +108,10 @@ fn expect_owned_once(owned: &[OwnedService], services: &[ServiceChange]) -> Resu
 pub(crate) fn summary(
     admission: &Admission,
     terraform: Option<TerraformChanges>,
-    services: Vec<ServiceChange>,
+    Changes { services, tasks }: Changes,
 ) -> PlanSummary {
     let request = admission.request();
-    let findings = policy::plan::findings(terraform.as_ref(), &services);
+    let findings = policy::plan::findings(terraform.as_ref(), &services, &tasks);
     PlanSummary {
         schema: Default::default(),
         project: request.project.clone(),
@@ -117,6 +121,7 @@ pub(crate) fn summary(
         rules: policy::plan::RULES.to_owned(),
         terraform,
         services,
+        tasks,
         findings,
     }
 }
@@ -161,7 +166,7 @@ async fn finish(
 
     let resources = summary.terraform.as_ref().map_or(0, |terraform| terraform.changes.len());
     let services = summary.services.iter().filter(|service| service.changes()).count();
-    let changes = (resources + services) as u64;
+    let changes = (resources + services + summary.tasks.len()) as u64;
     let findings = summary.findings.len() as u64;
     session.say(Happening::Planned { plan: signed.statement, changes, findings }).await
 }

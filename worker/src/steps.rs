@@ -102,7 +102,7 @@ async fn ready(session: &Session, prepared: &mut Prepared<'_>, step: &Step) -> R
     session.may_go_on()?;
     match step {
         Step::Terraform { .. } => Ok(()),
-        Step::Service(_) => prepared.images.push_rest().await,
+        Step::Service(_) | Step::Task(_) => prepared.images.push_rest().await,
     }
 }
 
@@ -140,6 +140,11 @@ async fn one(
             let approved = services.iter().find(|change| change.service == service.service);
             let approved = approved.ok_or_else(|| Stop::failed(format!("the approved plan has no {step}")))?;
             prepared.cluster.deploy(session, admission, (service, approved), group).await
+        }
+        Step::Task(task) => {
+            let approved = planned(admission)?.summary().tasks.iter().find(|run| run.task == task.task);
+            let approved = approved.ok_or_else(|| Stop::failed(format!("the approved plan has no {step}")))?;
+            prepared.cluster.run(admission, task, approved).await
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a plan would do, as short as a ticket wants it.
 
-use manifest_schema::names::ServiceName;
+use manifest_schema::names::{ServiceName, TaskName};
 use manifest_schema::plan::{Finding, PlanSummary, ResourceAction, TerraformChanges};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,9 @@ pub struct PlanInBrief {
     pub resources: Option<ResourceCounts>,
     /// The services that change, in the order of the steps.
     pub services: Vec<ServiceName>,
+    /// What would run once, in the order of the steps.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tasks: Vec<TaskName>,
     /// Every risk found, whatever the trust policy suppresses.
     pub findings: Vec<Finding>,
 }
@@ -43,6 +46,7 @@ impl From<&PlanSummary> for PlanInBrief {
         Self {
             resources: summary.terraform.as_ref().map(ResourceCounts::from),
             services: summary.services.iter().map(|service| service.service.clone()).collect(),
+            tasks: summary.tasks.iter().map(|run| run.task.clone()).collect(),
             findings: summary.findings.clone(),
         }
     }

@@ -92,6 +92,7 @@ pub(crate) fn steps(project: &Project) -> Vec<Step> {
             variables: variables.iter().map(|(name, value)| (name.clone(), variable(value))).collect(),
         },
         StepConfig::Service(service) => Step::Service(service.clone()),
+        StepConfig::Task(task) => Step::Task(task.clone()),
     };
     project.config.deploy.iter().map(step).collect()
 }

@@ -1,19 +1,14 @@
 //! The words of `airlock.toml`.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::PathBuf;
 
-use manifest_schema::manifest::{Platform, SecretReference, ServiceStep};
-use manifest_schema::names::{
-    ArtifactName, ClusterName, EnvironmentName, GroupName, ParameterName, ProjectName, ServiceName, VariableName,
-};
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{self, IgnoredAny, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use manifest_schema::manifest::Platform;
+use manifest_schema::names::{ArtifactName, EnvironmentName, ProjectName};
+use serde::Deserialize;
 use store::{BucketRules, Location};
 
-use super::WhenBusy;
+use super::{StepConfig, WhenBusy};
 
 /// The whole file.
 #[derive(Debug, Clone, Deserialize)]
@@ -121,122 +116,6 @@ impl TryFrom<ArtifactFields> for ArtifactConfig {
     }
 }
 
-/// One `[[deploy]]`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(try_from = "StepFields")]
-pub(crate) enum StepConfig {
-    /// Plan and apply a Terraform artifact.
-    Terraform {
-        /// The artifact.
-        artifact: ArtifactName,
-        /// Its input variables.
-        variables: BTreeMap<String, VariableConfig>,
-    },
-    /// Make a service run images.
-    Service(ServiceStep),
-}
-
-/// A Terraform input variable: a text, or a table with one key, which names where its value comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum VariableConfig {
-    /// A fixed text.
-    Text(String),
-    /// What is named.
-    Named(NamedValue),
-}
-
-/// Where a variable's value comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum NamedValue {
-    /// `{ digest-of = "artifact" }`: the digest of an artifact.
-    DigestOf(ArtifactName),
-    /// `{ parameter = "name" }`: production's SSM parameter.
-    Parameter(ParameterName),
-    /// `{ secret = "name" }`: production's secret in Secrets Manager.
-    Secret(ParameterName),
-}
-
-// Not `untagged`, whose errors don't say what is wrong with a name.
-impl<'de> Deserialize<'de> for VariableConfig {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TextOrTable;
-
-        impl<'de> Visitor<'de> for TextOrTable {
-            type Value = VariableConfig;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(
-                    "a text, or one of { digest-of = \"artifact\" }, { parameter = \"name\" }, { secret = \"name\" }",
-                )
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<VariableConfig, E> {
-                Ok(VariableConfig::Text(text.to_owned()))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut table: A) -> Result<VariableConfig, A::Error> {
-                let named = NamedValue::deserialize(MapAccessDeserializer::new(&mut table))?;
-                match table.next_key::<IgnoredAny>()? {
-                    None => Ok(VariableConfig::Named(named)),
-                    Some(_) => Err(de::Error::custom("a variable's value comes from one place; leave one key")),
-                }
-            }
-        }
-
-        deserializer.deserialize_any(TextOrTable)
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct StepFields {
-    terraform: Option<ArtifactName>,
-    variables: Option<BTreeMap<String, VariableConfig>>,
-    service: Option<ServiceName>,
-    containers: Option<BTreeMap<ServiceName, ArtifactName>>,
-    cluster: Option<ClusterName>,
-    group: Option<GroupName>,
-    cpu: Option<u32>,
-    memory: Option<u32>,
-    desired_count: Option<u32>,
-    environment: Option<BTreeMap<ServiceName, BTreeMap<VariableName, String>>>,
-    secrets: Option<BTreeMap<ServiceName, BTreeMap<VariableName, SecretReference>>>,
-}
-
-impl TryFrom<StepFields> for StepConfig {
-    type Error = &'static str;
-
-    fn try_from(fields: StepFields) -> Result<Self, Self::Error> {
-        let StepFields {
-            terraform, variables, service, containers, cluster, group, cpu, memory, desired_count, ..
-        } = fields;
-        let (environment, secrets) = (fields.environment, fields.secrets);
-        let is_sized = cpu.is_some() || memory.is_some() || desired_count.is_some();
-        let sets = is_sized || cluster.is_some() || group.is_some() || environment.is_some() || secrets.is_some();
-        match (terraform, service, containers) {
-            (Some(artifact), None, None) if !sets => {
-                Ok(Self::Terraform { artifact, variables: variables.unwrap_or_default() })
-            }
-            (None, Some(service), Some(containers)) if variables.is_none() => Ok(Self::Service(ServiceStep {
-                service,
-                cluster,
-                group,
-                containers,
-                cpu,
-                memory,
-                desired_count,
-                environment: environment.unwrap_or_default(),
-                secrets: secrets.unwrap_or_default(),
-            })),
-            _ => Err(
-                "a step is terraform = \"artifact\" with variables, or service = \"name\" with containers and, if it \
-                 sets them, cluster, group, cpu, memory, desired-count, environment and secrets",
-            ),
-        }
-    }
-}
-
 /// One `[[evidence]]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -313,44 +192,6 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_is_a_text_or_names_where_its_value_comes_from() {
-        let text = "project = \"a\"\n[[deploy]]\nterraform = \"t\"\n[deploy.variables]\nplain = \"p\"\n\
-                    site.digest-of = \"s\"\npassword = { parameter = \"db/password\" }\nkey = { secret = \"key\" }\n";
-        let config = Config::parse(text).unwrap();
-        let [StepConfig::Terraform { variables, .. }] = config.deploy.as_slice() else { panic!("{config:?}") };
-        let expected = [
-            ("key", VariableConfig::Named(NamedValue::Secret("key".parse().unwrap()))),
-            ("password", VariableConfig::Named(NamedValue::Parameter("db/password".parse().unwrap()))),
-            ("plain", VariableConfig::Text("p".to_owned())),
-            ("site", VariableConfig::Named(NamedValue::DigestOf("s".parse().unwrap()))),
-        ];
-        assert_eq!(*variables, expected.map(|(name, value)| (name.to_owned(), value)).into());
-    }
-
-    #[test]
-    fn a_service_step_says_what_else_it_changes() {
-        let text = "project = \"a\"\n[[deploy]]\nservice = \"s\"\ncontainers = { app = \"web\" }\ncluster = \"main\"\n\
-                    cpu = 512\nmemory = 1024\ndesired-count = 0\n[deploy.environment.app]\nLOG_LEVEL = \"debug\"\n\
-                    [deploy.secrets.log-router]\nTOKEN = { secret = \"token\" }\nDB = { parameter = \"db/url\" }\n";
-        let config = Config::parse(text).unwrap();
-        let [StepConfig::Service(step)] = config.deploy.as_slice() else { panic!("{config:?}") };
-        let settings = step.settings();
-        let settings: Vec<_> = settings.iter().map(|(path, value)| format!("{path} = {value}")).collect();
-        assert_eq!(
-            settings,
-            [
-                "cluster = main",
-                "containers.app.environment.LOG_LEVEL = \"debug\"",
-                "containers.log-router.secrets.DB = parameter db/url",
-                "containers.log-router.secrets.TOKEN = secret token",
-                "cpu = 512",
-                "desiredCount = 0",
-                "memory = 1024",
-            ]
-        );
-    }
-
-    #[test]
     fn mistakes_are_told_with_their_line() {
         for (text, line, message) in [
             ("project = \"Hello\"", 1, "not a project name"),
@@ -367,6 +208,22 @@ mod tests {
             ("project = \"a\"\n[[deploy]]\nterraform = \"t\"\nvariables = { x = 1 }", 4, "expected a text"),
             ("project = \"a\"\n[[deploy]]\nterraform = \"t\"\ncpu = 256", 2, "a step is terraform"),
             ("project = \"a\"\n[[deploy]]\nservice = \"s\"\ncpu = 256", 2, "a step is terraform"),
+            (
+                "project = \"a\"\n[[deploy]]\nservice = \"s\"\ncontainers = {}\ncommand = [\"x\"]",
+                2,
+                "a step is terraform",
+            ),
+            (
+                "project = \"a\"\n[[deploy]]\ntask = \"t\"\nservice = \"s\"\ncontainers = {}",
+                2,
+                "or task = \"name\" with",
+            ),
+            (
+                "project = \"a\"\n[[deploy]]\ntask = \"t\"\nservice = \"s\"\ncontainers = {}\ncommand = []\ncpu = 256",
+                2,
+                "a step is terraform",
+            ),
+            ("project = \"a\"\n[[deploy]]\ntask = \"a.b\"", 3, "is not a task's name: use"),
             ("project = \"a\"\n[[deploy]]\nservice = \"s\"\ncluster = \"arn:aws:ecs\"", 4, "not its ARN"),
             (
                 "project = \"a\"\n[[deploy]]\nservice = \"s\"\nsecrets = { app = { X = \"plain\" } }",

@@ -1,8 +1,11 @@
 //! A plan summary for people.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use manifest_schema::plan::{PlanSummary, ResourceAction, ResourceChange, ServiceChange};
+use manifest_schema::plan::{
+    ImageChange, PlanSummary, ResourceAction, ResourceChange, ServiceChange, TaskRun, ValueChange,
+};
 
 use super::events::plural;
 use crate::output::{Paint, plain};
@@ -30,6 +33,9 @@ pub(crate) fn text(summary: &PlanSummary, paint: Paint) -> String {
     }
     for service in &summary.services {
         service_lines(&mut text, service, paint);
+    }
+    for task in &summary.tasks {
+        task_lines(&mut text, task, paint);
     }
     findings(&mut text, summary, paint);
     text
@@ -96,13 +102,7 @@ fn service_lines(text: &mut String, change: &ServiceChange, paint: Paint) {
     let cluster = change.cluster.iter().map(|cluster| format!(" in {cluster}")).collect::<String>();
     let service = format!("service {}{cluster}", change.service);
     for (container, image) in &change.containers {
-        let after = image.after.short();
-        let now = match (image.before, &image.elsewhere) {
-            (Some(before), None) => before.short(),
-            (Some(before), Some(place)) => format!("{} of {}", before.short(), short(place)),
-            (None, Some(place)) => short(place),
-            (None, None) => "an image without a digest".to_owned(),
-        };
+        let (now, after) = (image_now(image), image.after.short());
         let line = if change.task_definition.is_none() {
             paint.green(&format!("create   {service}: {container} runs {after}"))
         } else if image.changes() {
@@ -112,7 +112,36 @@ fn service_lines(text: &mut String, change: &ServiceChange, paint: Paint) {
         };
         let _ = writeln!(text, "  {line}");
     }
-    for (path, values) in &change.settings {
+    setting_lines(text, &change.settings);
+}
+
+/// What would run once. What it runs with, it has from its service.
+fn task_lines(text: &mut String, run: &TaskRun, paint: Paint) {
+    let TaskRun { task, service, cluster, container, command, .. } = run;
+    let again = if run.repeats { ", as in the last complete deployment" } else { "" };
+    let line = format!("run      task {task} like service {service} in {cluster}{again}");
+    let _ = writeln!(text, "  {}", if run.repeats { line } else { paint.yellow(&line) });
+    let words: Vec<String> = command.iter().map(|word| format!("{word:?}")).collect();
+    let _ = writeln!(text, "             {container} runs {}", plain(&words.join(" ")));
+    for (container, image) in &run.containers {
+        let _ =
+            writeln!(text, "             {container}: {} (the service now: {})", image.after.short(), image_now(image));
+    }
+    setting_lines(text, &run.settings);
+}
+
+/// The image that a container runs now.
+fn image_now(image: &ImageChange) -> String {
+    match (image.before, &image.elsewhere) {
+        (Some(before), None) => before.short(),
+        (Some(before), Some(place)) => format!("{} of {}", before.short(), short(place)),
+        (None, Some(place)) => short(place),
+        (None, None) => "an image without a digest".to_owned(),
+    }
+}
+
+fn setting_lines(text: &mut String, settings: &BTreeMap<String, ValueChange>) {
+    for (path, values) in settings {
         let side = |side: &Option<String>| side.as_deref().map(short);
         let told = match (side(&values.before), side(&values.after)) {
             (Some(before), Some(after)) => format!("{before} → {after}"),
@@ -202,6 +231,37 @@ mod tests {
                 "containers.app.secrets.C: \"arn\" goes",
                 "cpu: 256 → 512",
             ]
+        );
+    }
+
+    #[test]
+    fn a_task_is_told_with_its_whole_command() {
+        let new = Digest::of(b"new");
+        let image = ImageChange { before: None, elsewhere: Some("nginx".to_owned()), after: new };
+        let mut run = TaskRun {
+            task: "migrate".parse().unwrap(),
+            service: "web".parse().unwrap(),
+            cluster: "main".parse().unwrap(),
+            task_definition: Some("web:1".to_owned()),
+            container: "app".parse().unwrap(),
+            command: ["drop table", "\u{1b}[2J\nx"].map(str::to_owned).into(),
+            repeats: false,
+            containers: [("app".parse().unwrap(), image)].into(),
+            settings: Default::default(),
+        };
+        let mut text = String::new();
+        task_lines(&mut text, &run, Paint::off());
+        let expected = format!(
+            "  run      task migrate like service web in main\n             app runs \"drop table\" \"\\u{{1b}}[2J\\nx\"\n             \
+             app: {} (the service now: nginx)\n",
+            new.short()
+        );
+        assert_eq!(text, expected);
+        run.repeats = true;
+        text.clear();
+        task_lines(&mut text, &run, Paint::off());
+        assert!(
+            text.starts_with("  run      task migrate like service web in main, as in the last complete deployment\n")
         );
     }
 }

@@ -57,6 +57,7 @@ impl World {
             rules: "1".to_owned(),
             terraform: None,
             services: Vec::new(),
+            tasks: Vec::new(),
             findings: Vec::new(),
         };
         let about = vec![

@@ -66,7 +66,8 @@ fn demands(environment: &EnvironmentPolicy, circumstances: &Circumstances<'_>) -
     if emergency {
         demands.push("an emergency".to_owned());
     }
-    if summary.services.iter().any(|service| service.task_definition.is_none()) {
+    let mut definitions = summary.services.iter().map(|service| &service.task_definition);
+    if definitions.any(Option::is_none) || summary.tasks.iter().any(|task| task.task_definition.is_none()) {
         demands.push("a service that doesn't exist yet".to_owned());
     }
     demands

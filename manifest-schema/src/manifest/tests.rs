@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::json::DocumentError;
-use crate::names::{LinkTarget, RelativePath};
+use crate::names::{LinkTarget, ParameterName, RelativePath};
 
 /// A regular file.
 pub(crate) fn file(path: &str, content: &str) -> FileEntry {
@@ -110,6 +110,25 @@ fn sized_service() -> ServiceStep {
     }
 }
 
+/// A step with everything that a task's step can have.
+fn migration() -> TaskStep {
+    TaskStep {
+        task: "migrate".parse().unwrap(),
+        service: "web".parse().unwrap(),
+        cluster: Some("main".parse().unwrap()),
+        containers: [("app".parse().unwrap(), "web".parse().unwrap())].into(),
+        container: Some("app".parse().unwrap()),
+        command: vec!["migrate".to_owned(), "--all".to_owned()],
+        timeout_seconds: Some(600),
+        environment: [("app".parse().unwrap(), [("STEPS".parse().unwrap(), "all".to_owned())].into())].into(),
+        secrets: [(
+            "app".parse().unwrap(),
+            [("OWNER".parse().unwrap(), SecretReference::Secret("db/owner".parse().unwrap()))].into(),
+        )]
+        .into(),
+    }
+}
+
 /// A source at the commit that is `digit` forty times.
 pub(crate) fn source(uri: &str, digit: char) -> Source {
     Source {
@@ -151,6 +170,7 @@ pub(crate) fn build(number: u64) -> BuildManifest {
             Step::Terraform { artifact: "infra".parse().unwrap(), variables },
             Step::Service(sized_service()),
             service("worker", "web"),
+            Step::Task(migration()),
         ],
         evidence: vec![report("sast", "clean")],
     }
@@ -213,6 +233,10 @@ fn inconsistent_manifests_are_refused() {
     fn of(manifest: &mut BuildManifest) -> &mut ServiceStep {
         let Step::Service(service) = &mut manifest.deploy[1] else { unreachable!("the second step is one") };
         service
+    }
+    fn task(manifest: &mut BuildManifest) -> &mut TaskStep {
+        let Step::Task(task) = &mut manifest.deploy[3] else { unreachable!("the fourth step is one") };
+        task
     }
     fn text(manifest: &mut BuildManifest, container: &str, name: &str, text: &str) {
         let variables = of(manifest).environment.entry(container.parse().unwrap()).or_default();
@@ -298,6 +322,30 @@ fn inconsistent_manifests_are_refused() {
             },
             "the steps of group front don't follow one another",
         ),
+        ("task twice", |m| m.deploy.push(m.deploy[3].clone()), "task migrate: there is another of this name"),
+        ("task without containers", |m| task(m).containers.clear(), "task migrate: no container is named"),
+        ("task without a command", |m| task(m).command.clear(), "task migrate: its command is empty"),
+        ("task with too long a command", |m| task(m).command.push("\"".repeat(4_000)), "bytes as JSON; at most 7168"),
+        ("task without time", |m| task(m).timeout_seconds = Some(0), "timeoutSeconds is 0; use 1 to 43200"),
+        ("task with too much time", |m| task(m).timeout_seconds = Some(43_201), "timeoutSeconds is 43201"),
+        (
+            "task in a container of another image",
+            |m| task(m).container = Some("router".parse().unwrap()),
+            "container router, which runs the command, is not among its containers",
+        ),
+        (
+            "task in one of several containers",
+            |m| {
+                task(m).containers.insert("router".parse().unwrap(), "web".parse().unwrap());
+                task(m).container = None;
+            },
+            "say which runs the command",
+        ),
+        (
+            "task of what is no image",
+            |m| drop(task(m).containers.insert("app".parse().unwrap(), "site".parse().unwrap())),
+            "task migrate: artifact site is of kind directory, not image",
+        ),
         ("service of what is no image", |m| m.deploy[1] = service("web", "site"), "is of kind directory, not image"),
         ("service of nothing", |m| m.deploy[1] = service("web", "gone"), "there is no artifact gone"),
         (
@@ -348,6 +396,8 @@ fn malformed_manifests_are_refused() {
         ("secret of two kinds", r#""parameter": "db/url""#, r#""parameter": "db/url", "secret": "x""#),
         ("secret in plain text", r#""parameter": "db/url""#, r#""value": "postgres://""#),
         ("cluster by its ARN", r#""cluster": "main""#, r#""cluster": "arn:aws:ecs:eu-central-1:1:cluster/main""#),
+        ("task whose name is no family's", r#""task": "migrate""#, r#""task": "mi.grate""#),
+        ("task with a command for a shell", r#""command": ["#, r#""command": "migrate", "_": ["#),
         ("a fraction of a CPU", r#""cpu": 512"#, r#""cpu": 0.5"#),
         ("container twice", r#""app": "web""#, r#""app": "web", "app": "web""#),
         ("setuid", r#""mode": "0644""#, r#""mode": "4755""#),

@@ -19,8 +19,8 @@ use crate::manifest::BlobRef;
 use crate::manifest::tests::build;
 use crate::names::GroupName;
 use crate::plan::{
-    ImageChange, LockedProvider, ResourceAction, ResourceChange, ServiceChange, StateVersion, TerraformChanges,
-    ValueChange,
+    ImageChange, LockedProvider, ResourceAction, ResourceChange, ServiceChange, StateVersion, TaskRun,
+    TerraformChanges, ValueChange,
 };
 use crate::pointer::{BuildPointer, LaunchPointer, PlanPointer};
 use crate::report::{Presence, Said, Signature, Signer, StatementReport, Stored, WrongBlob};
@@ -166,6 +166,17 @@ fn summary() -> PlanSummary {
         service: "web".parse().unwrap(),
         cluster: Some("main".parse().unwrap()),
         task_definition: Some("arn".to_owned()),
+        containers: [("app".parse().unwrap(), image.clone())].into(),
+        settings: [("cpu".to_owned(), cpu.clone())].into(),
+    }];
+    summary.tasks = vec![TaskRun {
+        task: "migrate".parse().unwrap(),
+        service: "web".parse().unwrap(),
+        cluster: "main".parse().unwrap(),
+        task_definition: Some("arn".to_owned()),
+        container: "app".parse().unwrap(),
+        command: vec!["migrate".to_owned()],
+        repeats: true,
         containers: [("app".parse().unwrap(), image)].into(),
         settings: [("cpu".to_owned(), cpu)].into(),
     }];

@@ -79,6 +79,18 @@ pub const FINDING_RULES: &[FindingRule] = &[
         meaning: "A service runs an image that is from no repository of this build: it may be another project's.",
         advice: "Approve only if the service belongs to this project, and what it runs now may go.",
     },
+    FindingRule {
+        name: "task.new",
+        meaning: "A one-off task would run that the last complete deployment didn't run with the same step, or one of a \
+                  service that isn't there yet.",
+        advice: "Read its command: it runs once, with the service's roles and secrets, and nothing takes back what it does.",
+    },
+    FindingRule {
+        name: "task.other-images",
+        meaning: "A one-off task would run like a service whose image is from no repository of this build: it would have \
+                  the roles and secrets of what may be another project's.",
+        advice: "Approve only if the service belongs to this project.",
+    },
 ];
 
 #[cfg(test)]
@@ -93,6 +105,8 @@ mod tests {
             "key.withheld",
             "service.created",
             "service.other-images",
+            "task.new",
+            "task.other-images",
         ]);
         let explained: Vec<&str> = FINDING_RULES.iter().map(|rule| rule.name).collect();
         assert_eq!(explained, rules.collect::<Vec<_>>());

@@ -1,14 +1,18 @@
 //! What about a plan a person must see. One table; a new rule is a new row and a new [`RULES`].
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
-use manifest_schema::plan::{Finding, ResourceAction, ResourceChange, ServiceChange, Severity, TerraformChanges};
+use manifest_schema::names::ServiceName;
+use manifest_schema::plan::{
+    Finding, ImageChange, ResourceAction, ResourceChange, ServiceChange, Severity, TaskRun, TerraformChanges,
+};
 use serde::Serialize;
 
 use super::summary::WITHHELD;
 
 /// Version of the rules. Another version makes a plan stale, so change it with any change of what is found.
-pub const RULES: &str = "2026-11-6";
+pub const RULES: &str = "2026-11-7";
 
 /// Whether a person must approve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -46,7 +50,7 @@ pub(super) const RESOURCE_RULES: &[Rule] = &[
 ];
 
 /// Every risk in these changes, the worst first, whatever the trust policy suppresses.
-pub fn findings(terraform: Option<&TerraformChanges>, services: &[ServiceChange]) -> Vec<Finding> {
+pub fn findings(terraform: Option<&TerraformChanges>, services: &[ServiceChange], tasks: &[TaskRun]) -> Vec<Finding> {
     let mut found = Vec::new();
     for change in terraform.iter().flat_map(|terraform| &terraform.changes) {
         found.extend(by_rules(change));
@@ -78,15 +82,47 @@ pub fn findings(terraform: Option<&TerraformChanges>, services: &[ServiceChange]
         found.push(finding("service.created", Severity::Medium, service.service.as_str(), what));
     }
     for service in services {
-        found.extend(service.containers.iter().filter_map(|(container, image)| {
-            let place = image.elsewhere.as_ref()?;
+        found.extend(foreign_images(&service.containers).map(|(container, place)| {
             let what = format!("runs {place} in its container {container}, which is from no repository of this build");
-            Some(finding("service.other-images", Severity::High, service.service.as_str(), &what))
+            finding("service.other-images", Severity::High, service.service.as_str(), &what)
         }));
+    }
+    for task in tasks {
+        found.extend(of_task(task));
     }
     found.sort_by(|a, b| (Reverse(a.severity), a).cmp(&(Reverse(b.severity), b)));
     found.dedup();
     found
+}
+
+/// The risks of a one-off task: it does with the service's roles and secrets whatever its command says.
+fn of_task(run: &TaskRun) -> Vec<Finding> {
+    let TaskRun { task, service, .. } = run;
+    let high = |rule, what: String| finding(rule, Severity::High, task.as_str(), &what);
+    let mut found = Vec::new();
+    if run.task_definition.is_none() {
+        let what = format!("would run like the service {service}, which isn't there yet, with what nobody has seen");
+        found.push(high("task.new", what));
+    } else if !run.repeats {
+        let what = format!(
+            "would run a command with the roles and secrets of the service {service} that wasn't run in this way by the last \
+             complete deployment"
+        );
+        found.push(high("task.new", what));
+    }
+    found.extend(foreign_images(&run.containers).map(|(container, place)| {
+        let what = format!(
+            "would run with the roles and secrets of the service {service}, which runs {place} in its container \
+             {container}: that is from no repository of this build"
+        );
+        high("task.other-images", what)
+    }));
+    found
+}
+
+/// The containers that run an image from somewhere else, and where it is from.
+fn foreign_images(containers: &BTreeMap<ServiceName, ImageChange>) -> impl Iterator<Item = (&ServiceName, &String)> {
+    containers.iter().filter_map(|(container, image)| Some((container, image.elsewhere.as_ref()?)))
 }
 
 fn by_rules(change: &ResourceChange) -> impl Iterator<Item = Finding> {

@@ -129,6 +129,51 @@ impl Api {
     }
 }
 
+/// What came of asking for a task.
+pub(super) enum Started {
+    /// It is there, under this ARN.
+    Task(String),
+    /// There is none, and this is why: ECS says so with HTTP 200.
+    Nothing(String),
+}
+
+impl Api {
+    /// Runs one task. `request` is what `RunTask` takes, its client token among it: with the same one it is the same task.
+    pub(super) async fn run(&self, request: &Value) -> Result<Started, AwsError> {
+        let call = || Call { action: "ecs:RunTask", resource: text(&request["taskDefinition"]) };
+        let answer = verbatim!(self.client, run_task, call(), request)?;
+        if let Some(arn) = answer["tasks"][0]["taskArn"].as_str() {
+            return Ok(Started::Task(arn.to_owned()));
+        }
+        let why =
+            |failure: &Value| format!("{} {}", text(&failure["reason"]), text(&failure["detail"])).trim().to_owned();
+        let why: Vec<String> = answer["failures"].as_array().into_iter().flatten().map(why).collect();
+        match why.is_empty() {
+            true => Err(AwsError::incomplete(call(), "it names neither a task nor a failure")),
+            false => Ok(Started::Nothing(why.join("; "))),
+        }
+    }
+
+    /// A task; `None` if ECS knows none, or doesn't yet.
+    pub(super) async fn task(&self, cluster: &ClusterName, arn: &str) -> Result<Option<TaskView>, AwsError> {
+        let body = json!({ "cluster": cluster, "tasks": [arn] });
+        let call = || Call { action: "ecs:DescribeTasks", resource: arn.to_owned() };
+        let mut answer = verbatim!(self.client, describe_tasks, call(), &body)?;
+        answer["tasks"].as_array_mut().and_then(Vec::pop).map(|task| read(task, call())).transpose()
+    }
+
+    /// Has ECS end a task. One that is over stays as it is.
+    pub(super) async fn stop(&self, cluster: &ClusterName, arn: &str, why: &str) -> Result<(), AwsError> {
+        let body = json!({ "cluster": cluster, "task": arn, "reason": why });
+        let call = Call { action: "ecs:StopTask", resource: arn.to_owned() };
+        verbatim!(self.client, stop_task, call, &body).map(drop)
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
 /// The parts of an answer that are looked at.
 pub(super) fn read<T: DeserializeOwned>(answer: Value, call: Call) -> Result<T, AwsError> {
     serde_json::from_value(answer).map_err(|_| AwsError::incomplete(call, "its fields are not of the documented types"))

@@ -16,13 +16,13 @@ use crate::group::Group;
 use crate::stop::{Asked, Stop};
 
 /// How often ECS is asked: its end is noticed this late at most.
-const POLL: Duration = Duration::from_secs(2);
+pub(super) const POLL: Duration = Duration::from_secs(2);
 /// How long ECS may take from giving a deployment up to going back, or until it tells everybody of a deployment.
-const GRACE: Duration = Duration::from_secs(10);
+pub(super) const GRACE: Duration = Duration::from_secs(10);
 /// How long going back may take.
 const BACK: Duration = Duration::from_secs(3600);
 /// How long before this worker is killed it stops to watch.
-const LAST_WORDS: Duration = Duration::from_secs(15);
+pub(super) const LAST_WORDS: Duration = Duration::from_secs(15);
 
 /// Why a rollout isn't followed any longer.
 pub(super) enum Followed {

@@ -11,7 +11,9 @@ mod judge;
 mod logs;
 mod revise;
 mod rollout;
+mod run;
 mod supported;
+mod tasks;
 mod told;
 mod verbatim;
 mod view;
@@ -19,7 +21,7 @@ mod view;
 use std::time::Duration;
 
 use aws::{AwsError, Connection};
-use manifest_schema::manifest::{BuildManifest, ServiceStep};
+use manifest_schema::manifest::{BuildManifest, ServiceStep, Step};
 use manifest_schema::names::ClusterName;
 use manifest_schema::plan::ServiceChange;
 use manifest_schema::{Code, Reason};
@@ -27,6 +29,7 @@ use records::config::EcsServices;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use crate::cluster::Changes;
 use crate::references;
 use crate::session::Session;
 use crate::stop::Stop;
@@ -57,6 +60,7 @@ struct Looked<'a> {
 struct Now {
     service: Value,
     view: ServiceView,
+    /// Null if it names none.
     definition: Value,
 }
 
@@ -66,15 +70,23 @@ impl<'a> Ecs<'a> {
         Self { session, api: Api::new(&connection), connection, default: config.cluster.clone() }
     }
 
-    /// What deploying this build would change in each service, in the order of its steps.
+    /// What deploying this build would change in each service, and what it would run once.
     ///
     /// # Errors
-    /// When ECS can't be asked; with everything that isn't supported, of all services.
-    pub(crate) async fn changes(&self, manifest: &BuildManifest) -> Result<Vec<ServiceChange>, Stop> {
-        let (mut changes, mut refused) = (Vec::new(), Vec::new());
+    /// When ECS can't be asked; with everything that isn't supported, of all services and tasks.
+    pub(crate) async fn changes(&self, manifest: &BuildManifest) -> Result<Changes, Stop> {
+        let (mut changes, mut refused) = (Changes::default(), Vec::new());
         for step in manifest.services() {
             match self.look(manifest, step).await {
-                Ok(looked) => changes.push(looked.change()),
+                Ok(looked) => changes.services.push(looked.change()),
+                Err(Stop::Refused(reasons)) => refused.extend(reasons),
+                Err(stop) => return Err(stop),
+            }
+        }
+        let repeated = self.repeated(manifest).await?;
+        for step in manifest.tasks() {
+            match self.task_run(manifest, step, repeated.contains(&step.task)).await {
+                Ok(run) => changes.tasks.push(run),
                 Err(Stop::Refused(reasons)) => refused.extend(reasons),
                 Err(stop) => return Err(stop),
             }
@@ -84,33 +96,38 @@ impl<'a> Ecs<'a> {
 
     /// Looks at a service, and refuses what isn't supported.
     async fn look<'s>(&self, manifest: &'s BuildManifest, step: &'s ServiceStep) -> Result<Looked<'s>, Stop> {
-        let named = Named::new(&self.default, step);
-        let (mut wanted, mut problems) = self.wanted(manifest, step);
-        let now = match self.patiently(|| self.api.service(&named)).await? {
-            None => None,
-            Some(service) => {
-                let view = named.view(&service).map_err(|error| of_aws(&error))?;
-                problems.extend(supported::problems(&view, step));
-                // A service of another controller needn't have one.
-                let definition = match view.task_definition.as_str() {
-                    "" => Value::Null,
-                    arn => self.patiently(|| self.api.definition(arn)).await?,
-                };
-                wanted.secrets = self.secret_place(&view.service_arn);
-                match revise::revise(&definition, &wanted) {
-                    Ok(_) => {}
-                    Err(obstacles) if definition.is_null() => drop(obstacles),
-                    Err(obstacles) => problems.extend(obstacles),
-                }
-                Some(Now { service, view, definition })
-            }
-        };
+        let (looked, mut problems) = self.look_at(manifest, step).await?;
+        problems.extend(looked.now.iter().flat_map(|now| supported::problems(&now.view, step)));
         let reason =
             |problem: String| Reason::new(Code::ServiceUnsupported, format!("service {}: {problem}", step.service));
         match problems.is_empty() {
-            true => Ok(Looked { named, now, wanted }),
+            true => Ok(looked),
             false => Err(Stop::Refused(problems.into_iter().map(reason).collect())),
         }
+    }
+
+    /// Looks at a service, and why its task definition can't have what is asked for.
+    async fn look_at<'s>(
+        &self,
+        manifest: &'s BuildManifest,
+        step: &'s ServiceStep,
+    ) -> Result<(Looked<'s>, Vec<String>), Stop> {
+        let named = Named::new(&self.default, step);
+        let (mut wanted, mut problems) = self.wanted(manifest, step);
+        let Some(service) = self.patiently(|| self.api.service(&named)).await? else {
+            return Ok((Looked { named, now: None, wanted }, problems));
+        };
+        let view = named.view(&service).map_err(|error| of_aws(&error))?;
+        // A service of another controller needn't have one.
+        let definition = match placed(&service)["taskDefinition"].as_str() {
+            None | Some("") => Value::Null,
+            Some(arn) => self.patiently(|| self.api.definition(arn)).await?,
+        };
+        wanted.secrets = self.secret_place(&view.service_arn);
+        if !definition.is_null() {
+            problems.extend(revise::revise(&definition, &wanted).err().into_iter().flatten());
+        }
+        Ok((Looked { named, now: Some(Now { service, view, definition }), wanted }, problems))
     }
 
     /// What a step asks for, and why it can't have it.
@@ -134,7 +151,7 @@ impl<'a> Ecs<'a> {
                 (Ok(_), None) => problems.push(format!("the build has no artifact {name}")),
             }
         }
-        let images = manifest.services().flat_map(|step| step.containers.values());
+        let images = manifest.deploy.iter().flat_map(Step::images);
         wanted.own = images.filter_map(|artifact| place(artifact).ok()).collect();
         (wanted, problems)
     }
@@ -192,6 +209,12 @@ impl Looked<'_> {
             settings,
         }
     }
+}
+
+/// What says what a service runs, and where: of one that another controller deploys, its primary task set.
+fn placed(service: &Value) -> &Value {
+    let sets = service["taskSets"].as_array().map(Vec::as_slice).unwrap_or_default();
+    sets.iter().find(|set| set["status"] == "PRIMARY").unwrap_or(service)
 }
 
 /// A call that failed for good.

@@ -247,7 +247,8 @@ fn set(container: &mut Value, list: &str, variable: &VariableName, value: &str, 
 }
 
 fn remove(container: &mut Value, list: &str, variable: &VariableName) {
-    if let Some(entries) = container[list].as_array_mut() {
+    // Not by index, which would add a null where there is no list.
+    if let Some(entries) = container.get_mut(list).and_then(Value::as_array_mut) {
         entries.retain(|entry| entry["name"] != variable.as_str());
     }
 }

@@ -238,7 +238,7 @@ const MOST_TOLD: usize = 5;
 /// The containers of a task that run something else than the build has. A digest is that of the image, or, where it is for
 /// several platforms, that of one of its manifests: all of these are among its blobs. Tasks that ECS says no digest of are
 /// pinned by their definition.
-fn foreign_images(task: &TaskView, step: &ServiceStep, manifest: &BuildManifest) -> Vec<String> {
+pub(super) fn foreign_images(task: &TaskView, step: &ServiceStep, manifest: &BuildManifest) -> Vec<String> {
     let foreign = |container: &ContainerView| {
         let name = container.name.parse().ok()?;
         let artifact = manifest.artifact(step.containers.get(&name)?)?;

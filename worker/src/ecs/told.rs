@@ -83,7 +83,7 @@ fn counts(service: &str, deployment: &DeploymentView) -> String {
 }
 
 /// Why a task stopped: ECS's code and sentence, and of each container its exit code and ECS's sentence.
-fn why(task: &TaskView) -> String {
+pub(super) fn why(task: &TaskView) -> String {
     let mut text = task.stop_code.clone().unwrap_or_else(|| "stopped".to_owned());
     if let Some(reason) = task.stopped_reason.as_ref().filter(|reason| !reason.is_empty()) {
         text.push_str(&format!(": {reason}"));

@@ -71,24 +71,25 @@ fn parts_of<V: Clone + Eq>(
 fn variables(step: &Step) -> BTreeMap<String, Variable> {
     match step {
         Step::Terraform { variables, .. } => variables.clone(),
-        Step::Service(_) => BTreeMap::new(),
+        Step::Service(_) | Step::Task(_) => BTreeMap::new(),
     }
 }
 
 fn containers(step: &Step) -> BTreeMap<String, String> {
-    match step {
-        Step::Terraform { .. } => BTreeMap::new(),
-        Step::Service(service) => {
-            service.containers.iter().map(|(container, image)| (container.to_string(), image.to_string())).collect()
-        }
-    }
+    let containers = match step {
+        Step::Terraform { .. } => return BTreeMap::new(),
+        Step::Service(service) => &service.containers,
+        Step::Task(task) => &task.containers,
+    };
+    containers.iter().map(|(container, image)| (container.to_string(), image.to_string())).collect()
 }
 
-/// What a service's step changes beside images, by path.
+/// What the step of a service or a task says beside images, by path.
 fn settings(step: &Step) -> BTreeMap<String, String> {
     match step {
         Step::Terraform { .. } => BTreeMap::new(),
         Step::Service(service) => service.settings(),
+        Step::Task(task) => task.settings(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::world::{Cast, Say, World, before, finding, no, noon, record, revoke, seed, yes};
 use super::*;
 use crate::deployment::StepOutcome;
-use crate::plan::{ImageChange, ServiceChange};
+use crate::plan::{ImageChange, ServiceChange, TaskRun};
 use crate::statement::ReviewVerdict;
 use crate::trust::Freeze;
 
@@ -136,6 +136,19 @@ fn every_demand_asks_for_as_many_people_as_risk_does() {
             let containers = BTreeMap::from([("app".parse().unwrap(), image)]);
             let (service, settings) = ("web".parse().unwrap(), BTreeMap::new());
             w.services = vec![ServiceChange { service, cluster: None, task_definition: None, containers, settings }];
+        }),
+        ("a service that doesn't exist yet", |w| {
+            w.tasks = vec![TaskRun {
+                task: "migrate".parse().unwrap(),
+                service: "web".parse().unwrap(),
+                cluster: "main".parse().unwrap(),
+                task_definition: None,
+                container: "app".parse().unwrap(),
+                command: vec!["migrate".to_owned()],
+                repeats: true,
+                containers: BTreeMap::new(),
+                settings: BTreeMap::new(),
+            }];
         }),
     ];
     for (demand, edit) in demands {

@@ -8,7 +8,7 @@ use crate::keys::tests::key;
 use crate::manifest::tests::{build, report};
 use crate::manifest::{BuildManifest, BuildNumber};
 use crate::names::{ChangeId, EnvironmentName, ProjectName};
-use crate::plan::{Finding, PlanSummary, PlanSummarySchema, ServiceChange, Severity};
+use crate::plan::{Finding, PlanSummary, PlanSummarySchema, ServiceChange, Severity, TaskRun};
 use crate::statement::Outcome;
 use crate::statement::{self, Decision, PlanBase, ReviewVerdict, Statement, Subject, subject};
 use crate::trust::{ProjectPolicy, TrustPolicy};
@@ -100,6 +100,7 @@ pub(crate) struct World {
     pub(crate) deployed: Option<DeploymentRecord>,
     pub(crate) findings: Vec<Finding>,
     pub(crate) services: Vec<ServiceChange>,
+    pub(crate) tasks: Vec<TaskRun>,
     pub(crate) summary_edit: fn(&mut PlanSummary),
     pub(crate) planner_key: u8,
     pub(crate) plan_edit: fn(&mut statement::Plan),
@@ -142,6 +143,7 @@ impl World {
             deployed: Some(record(&[(StepOutcome::Done, &[6])])),
             findings: Vec::new(),
             services: Vec::new(),
+            tasks: Vec::new(),
             summary_edit: |_| {},
             planner_key: seed::PLANNER,
             plan_edit: |_| {},
@@ -247,6 +249,7 @@ impl World {
             rules: "1".to_owned(),
             terraform: None,
             services: self.services.clone(),
+            tasks: self.tasks.clone(),
             findings: self.findings.clone(),
         };
         (self.summary_edit)(&mut summary);

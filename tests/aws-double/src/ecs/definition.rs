@@ -10,8 +10,11 @@ use crate::http::Refusal;
 use crate::people::Caller;
 use crate::{REGION, State};
 
+/// A field that tests invent, of definitions and containers, to see that nobody loses it. It makes no difference.
+const UNHEARD_OF: &str = "unheardOf";
+
 /// What a definition may say to be run as a program; the second half makes no difference here.
-const FIELDS: [&str; 16] = [
+const FIELDS: [&str; 17] = [
     "family",
     "taskRoleArn",
     "executionRoleArn",
@@ -28,10 +31,11 @@ const FIELDS: [&str; 16] = [
     "pidMode",
     "ipcMode",
     "enableFaultInjection",
+    UNHEARD_OF,
 ];
 
 /// What its containers may say to be run as programs; the second half makes no difference here.
-const CONTAINER_FIELDS: [&str; 28] = [
+const CONTAINER_FIELDS: [&str; 29] = [
     "name",
     "image",
     "essential",
@@ -60,6 +64,7 @@ const CONTAINER_FIELDS: [&str; 28] = [
     "versionConsistency",
     "volumesFrom",
     "dockerSecurityOptions",
+    UNHEARD_OF,
 ];
 
 /// What only ECS says of a definition.

@@ -192,6 +192,13 @@ fn images_are_pinned_and_secrets_named_by_their_arn() {
     }
 }
 
+#[test]
+fn a_list_that_is_not_there_is_not_made_for_what_is_not_in_it() {
+    let step = step(|step| text(step, "router", "A", "1"));
+    let router = revise(&definition(), &wanted(&step, "new")).unwrap()["containerDefinitions"][1].take();
+    assert_eq!((&router["environment"], router.get("secrets")), (&json!([{"name": "A", "value": "1"}]), None));
+}
+
 /// Terraform names secrets with the characters that Secrets Manager appends.
 #[test]
 fn a_secret_is_the_same_by_its_whole_arn() {

@@ -1,6 +1,9 @@
 //! A build, for people.
 
+use std::collections::BTreeMap;
+
 use manifest_schema::manifest::{Artifact, Content, Source, Step, Variable, VendoredModule};
+use manifest_schema::names::{ArtifactName, ServiceName};
 use manifest_schema::report::Stored;
 
 use super::{Looked, stored};
@@ -101,11 +104,14 @@ fn step_told(step: &Step) -> String {
                 })
                 .collect(),
         ),
-        Step::Service(service) => {
-            let images = service.containers.iter().map(|(container, image)| format!("{container} = {image}"));
-            let settings = service.settings().into_iter().map(|(path, value)| format!("{path} = {value}"));
-            list(images.chain(settings).collect())
-        }
+        Step::Service(service) => list(said(&service.containers, service.settings())),
+        Step::Task(task) => list(said(&task.containers, task.settings())),
     };
     format!("{step}{rest}")
+}
+
+/// The images and settings of a step.
+fn said(containers: &BTreeMap<ServiceName, ArtifactName>, settings: BTreeMap<String, String>) -> Vec<String> {
+    let images = containers.iter().map(|(container, image)| format!("{container} = {image}"));
+    images.chain(settings.into_iter().map(|(path, value)| format!("{path} = {value}"))).collect()
 }

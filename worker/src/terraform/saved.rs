@@ -99,7 +99,7 @@ impl Planned {
     /// By the rules of this version; of `shown` attributes with their values, and no keys but those `written`.
     pub(crate) fn changes(&self, shown: &[String], written: &Written) -> Result<TerraformChanges, Stop> {
         let parts = PlanParts { json: &self.json, state: &self.state, lock: &self.lock, written };
-        policy::plan::summarise(parts, shown).map_err(|error| Stop::failed(format!("terraform's plan: {error}")))
+        policy::plan::summarise(parts, shown).map_err(|error| Stop::refused(Code::PlanUnsupported, error))
     }
 
     /// The state that it starts from, as Terraform has it.

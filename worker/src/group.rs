@@ -1,6 +1,7 @@
 //! Services that roll out together: when one fails, all go back.
 
 use manifest_schema::Reason;
+use manifest_schema::names::ServiceName;
 use tokio::sync::watch;
 
 /// What becomes of services that roll out together. One alone is a group, too.
@@ -58,6 +59,12 @@ impl Group {
             let _ = state.changed().await;
         }
     }
+}
+
+/// Why a service goes back that did nothing wrong.
+pub(crate) fn goes_back_with_it(service: &ServiceName, why: &Reason) -> Reason {
+    let message = format!("service {service} goes back with its group: {}", why.message);
+    Reason { code: why.code.clone(), message }
 }
 
 #[cfg(test)]

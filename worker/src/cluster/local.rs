@@ -5,14 +5,14 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use manifest_schema::Digest;
 use manifest_schema::job::JobId;
 use manifest_schema::manifest::{BuildManifest, BuildNumber, ServiceStep};
 use manifest_schema::names::{EnvironmentName, ServiceName};
 use manifest_schema::plan::{ImageChange, ServiceChange};
-use manifest_schema::{Digest, Reason};
 use serde::{Deserialize, Serialize};
 
-use crate::group::Group;
+use crate::group::{Group, goes_back_with_it};
 use crate::session::Session;
 use crate::stop::Stop;
 use crate::work::private_directory;
@@ -80,8 +80,7 @@ impl LocalCluster {
         session.tell(format!("service {service}: {revision} would run (no cluster in local mode)")).await?;
         let Err(why) = group.all_arrived().await else { return Ok(()) };
         self.put_back(service, before.as_ref())?;
-        let message = format!("service {service} goes back with its group: {}", why.message);
-        Err(Stop::RolledBack(Reason { message, ..why }))
+        Err(Stop::RolledBack(goes_back_with_it(service, &why)))
     }
 
     /// Doing it twice changes nothing the second time.

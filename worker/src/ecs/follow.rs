@@ -45,6 +45,8 @@ impl Ecs<'_> {
         let mut stop = self.session.stop_signal();
         let given_up = async {
             tokio::select! {
+                // That the job is another's comes before anything that this one would do for its group.
+                biased;
                 asked = stop.wait() => Followed::Asked(asked),
                 why = group.fell() => Followed::Fell(why),
             }

@@ -12,7 +12,7 @@ use super::logs::Logs;
 use super::told::Told;
 use super::view::{ContainerView, RolloutState, ServiceView, TaskView};
 use super::{Ecs, Looked, Now, of_aws, revise};
-use crate::group::Group;
+use crate::group::{Group, goes_back_with_it};
 use crate::stop::{Asked, Stop};
 
 /// A rollout that goes on.
@@ -57,7 +57,7 @@ impl Ecs<'_> {
             return Err(Stop::Failed(Reason::new(Code::ServiceReplaced, message)));
         }
         if let Some(why) = group.has_fallen() {
-            return Err(Stop::RolledBack(with_its_group(step, &why)));
+            return Err(Stop::RolledBack(goes_back_with_it(&step.service, &why)));
         }
         let mut told = Told::starting_from(&now.view);
         let Some(begun) = self.begin(&looked, now).await? else {
@@ -97,7 +97,7 @@ impl Ecs<'_> {
         self.expect_images(looked, manifest, &rollout.id).await?;
         let Err(why) = group.all_arrived().await else { return Ok(None) };
         // That took time, in which somebody may have deployed something else.
-        let with_it = Fallen { reason: with_its_group(step, &why), by_ecs: None };
+        let with_it = Fallen { reason: goes_back_with_it(&step.service, &why), by_ecs: None };
         match self.progress(&looked.named, rollout).await? {
             Progress::Over(end) => Ok(fallen(Followed::Ended(end), step, told)?.or(Some(with_it))),
             Progress::Rolling | Progress::GivenUp(_) => Ok(Some(with_it)),
@@ -284,7 +284,7 @@ fn fallen(followed: Followed, step: &ServiceStep, told: &Told) -> Result<Option<
             let (code, why) = wished(asked)?;
             Ok(Some(Fallen { reason: because(step, code, why, told), by_ecs: None }))
         }
-        Followed::Fell(why) => Ok(Some(Fallen { reason: with_its_group(step, &why), by_ecs: None })),
+        Followed::Fell(why) => Ok(Some(Fallen { reason: goes_back_with_it(&step.service, &why), by_ecs: None })),
         Followed::Ended(End::Replaced { definition }) => {
             let what = format!("somebody else deployed {definition} before the rollout's end; it is left as it is");
             let message = format!("service {}: {what}", step.service);
@@ -302,12 +302,6 @@ fn wished(asked: Asked) -> Result<(Code, &'static str), Stop> {
         Asked::Terminated => Ok((Code::JobCancelled, "the worker's task was told to end before the rollout's end")),
         Asked::Lost | Asked::Unheard => Err(asked.stop()),
     }
-}
-
-/// Why a service goes back that did nothing wrong.
-fn with_its_group(step: &ServiceStep, why: &Reason) -> Reason {
-    let message = format!("service {} goes back with its group: {}", step.service, why.message);
-    Reason { code: why.code.clone(), message }
 }
 
 fn because(step: &ServiceStep, code: Code, why: &str, told: &Told) -> Reason {

@@ -6,7 +6,7 @@
 use manifest_schema::plan::{
     ImageChange, LockedProvider, ResourceAction, ServiceChange, Severity, StateVersion, TaskRun, TerraformChanges,
 };
-use policy::plan::{PlanError, PlanParts, RULES, Verdict, Written, findings, verdict};
+use policy::plan::{Effects, PlanError, PlanParts, RULES, Verdict, Written, findings, verdict};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -32,6 +32,11 @@ const STATE: &[u8] = br#"{"version":4,"serial":7,"lineage":"4f38ec2a"}"#;
 
 fn shown(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+/// A plan of Terraform and nothing else.
+fn alone(terraform: &TerraformChanges) -> Effects<'_> {
+    Effects { terraform: Some(terraform), ..Default::default() }
 }
 
 fn of(changes: &TerraformChanges, address: &str) -> (ResourceAction, Vec<String>, String) {
@@ -124,7 +129,7 @@ fn planted_secrets_never_leave() {
     for plan in [CREATE, CHANGE, NOTHING, AWS] {
         for shown in [shown(&[]), shown(&names)] {
             let summary = summarise(plan, &shown).unwrap();
-            let text = serde_json::to_string(&(findings(Some(&summary), &[], &[]), summary)).unwrap();
+            let text = serde_json::to_string(&(findings(alone(&summary)), summary)).unwrap();
             assert!(!text.contains("PLANTED"), "{text}");
         }
     }
@@ -210,7 +215,7 @@ fn each_risk_is_found_once_and_the_worst_comes_first() {
         service("hello", Some("arn:aws:ecs:…"), None),
         service("taken", Some("arn:aws:ecs:…"), Some("registry.example/other/web")),
     ];
-    let found = findings(Some(&summary), &services, &[]);
+    let found = findings(Effects { services: &services, ..alone(&summary) });
     let rules: Vec<_> = found.iter().map(|f| (f.rule.as_str(), f.address.as_str())).collect();
     assert_eq!(
         rules,
@@ -259,7 +264,7 @@ fn what_runs_once_needs_a_person_unless_it_ran_before_and_has_nothing_of_others(
             containers: [("web".parse().unwrap(), image)].into(),
             settings: Default::default(),
         };
-        let found = findings(None, &[], &[task]);
+        let found = findings(Effects { tasks: &[task], ..Default::default() });
         assert_eq!(found.iter().map(|finding| finding.rule.as_str()).collect::<Vec<_>>(), rules, "{case}");
         assert!(
             found.iter().all(|finding| (finding.address.as_str(), finding.severity) == ("migrate", Severity::High))
@@ -270,7 +275,7 @@ fn what_runs_once_needs_a_person_unless_it_ran_before_and_has_nothing_of_others(
 #[test]
 fn lost_resources_need_a_person_and_new_ones_do_not() {
     let rules = |plan| -> Vec<String> {
-        findings(Some(&summarise(plan, &[]).unwrap()), &[], &[])
+        findings(alone(&summarise(plan, &[]).unwrap()))
             .into_iter()
             .map(|f| format!("{} {}", f.rule, f.address))
             .collect()
@@ -290,7 +295,7 @@ fn lost_resources_need_a_person_and_new_ones_do_not() {
         assert_eq!(rules(plan), Vec::<String>::new());
     }
     assert_eq!(serde_json::to_value(verdict(&[])).unwrap(), "clear");
-    let risky = findings(Some(&summarise(CHANGE, &[]).unwrap()), &[], &[]);
+    let risky = findings(alone(&summarise(CHANGE, &[]).unwrap()));
     assert_eq!(verdict(&risky), Verdict::Person);
     assert_eq!(serde_json::to_value(verdict(&risky)).unwrap(), "person");
 }

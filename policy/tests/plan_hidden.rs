@@ -5,7 +5,7 @@
 
 use manifest_schema::plan::ResourceAction::{self, DeleteCreate, Forget, Import, Move, Update};
 use manifest_schema::plan::{Finding, Severity, TerraformChanges};
-use policy::plan::{PlanError, PlanParts, RULES, Verdict, Written, findings, verdict};
+use policy::plan::{Effects, PlanError, PlanParts, RULES, Verdict, Written, findings, verdict};
 use serde_json::{Value, json};
 
 /// `import` and `moved` blocks for resources that stay as they are, that change and that are replaced; a `removed`
@@ -30,8 +30,12 @@ fn actions(plan: &[u8]) -> Vec<(String, ResourceAction)> {
     summarise(plan, &[]).unwrap().changes.into_iter().map(|change| (change.address, change.action)).collect()
 }
 
+fn of(terraform: &TerraformChanges) -> Effects<'_> {
+    Effects { terraform: Some(terraform), ..Default::default() }
+}
+
 fn found(plan: &[u8]) -> Vec<Finding> {
-    findings(Some(&summarise(plan, &[]).unwrap()), &[], &[])
+    findings(of(&summarise(plan, &[]).unwrap()))
 }
 
 #[test]
@@ -277,10 +281,9 @@ fn a_key_that_nobody_wrote_is_withheld_and_needs_a_person() {
             ("terraform_data.counted[4711]", paths),
         ]
     );
-    let text =
-        serde_json::to_string(&summary).unwrap() + &serde_json::to_string(&findings(Some(&summary), &[], &[])).unwrap();
+    let text = serde_json::to_string(&summary).unwrap() + &serde_json::to_string(&findings(of(&summary))).unwrap();
     assert!(!text.contains("aHVudGVyMg") && !text.contains("c2VjcmV0"), "{text}");
-    let found: Vec<_> = findings(Some(&summary), &[], &[]).into_iter().map(|f| (f.rule, f.address)).collect();
+    let found: Vec<_> = findings(of(&summary)).into_iter().map(|f| (f.rule, f.address)).collect();
     let rules: Vec<_> = found.iter().map(|(rule, address)| format!("{rule} {address}")).collect();
     assert_eq!(
         rules,

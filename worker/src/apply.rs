@@ -8,7 +8,6 @@ use records::lease::{self, Taking};
 use records::plans::{self, ClaimState};
 use store::Creation;
 
-use crate::cluster::{Changes, Cluster};
 use crate::fetch::{self, Bundle};
 use crate::images::Images;
 use crate::plan::summary;
@@ -16,6 +15,7 @@ use crate::record;
 use crate::session::Session;
 use crate::steps;
 use crate::stop::Stop;
+use crate::targets::{Changes, Targets};
 use crate::terraform::{Redaction, SavedPlan, StatePlace, Terraform};
 use crate::work::WorkDir;
 use crate::written;
@@ -24,7 +24,7 @@ use crate::written;
 pub(crate) struct Prepared<'a> {
     pub(crate) terraform: Option<(Terraform<'a>, SavedPlan)>,
     pub(crate) images: Images<'a>,
-    pub(crate) cluster: Cluster<'a>,
+    pub(crate) targets: Targets<'a>,
 }
 
 /// Verifies, fetches, checks, claims, applies, records.
@@ -94,10 +94,10 @@ async fn check<'a>(
         return Err(Stop::refused(Code::PlanStale, message));
     }
     still_starts_from_what_runs(session, plan).await?;
-    let cluster = Cluster::open(session).await;
-    let in_cluster = cluster_unchanged(&cluster, admission, plan).await?;
+    let targets = Targets::open(session).await;
+    let of_targets = unchanged(&targets, admission, plan).await?;
     let images = Images::open(session, admission.manifest().manifest()).await?;
-    let mut prepared = Prepared { terraform: None, images, cluster };
+    let mut prepared = Prepared { terraform: None, images, targets };
     let mut changes = None;
     if let Some(bundle) = bundle {
         let saved = saved_plan(session, plan).await?;
@@ -112,21 +112,19 @@ async fn check<'a>(
         }
         prepared.terraform = Some((terraform, saved));
     }
-    let derived = summary(admission, changes, in_cluster);
+    let derived = summary(admission, changes, of_targets);
     if Digest::of(&derived.to_bytes()) != plan.summary_digest() {
         return Err(Stop::refused(Code::PlanEdited, "the saved plan does something else than what was approved"));
     }
     Ok(prepared)
 }
 
-/// What would be done to the cluster, which is still what was planned.
-async fn cluster_unchanged(cluster: &Cluster<'_>, admission: &Admission, plan: &AdmittedPlan) -> Result<Changes, Stop> {
-    let changes = cluster.changes(admission.manifest().manifest()).await?;
-    let (services, tasks) = (&plan.summary().services, &plan.summary().tasks);
-    if (&changes.services, &changes.tasks) == (services, tasks) {
-        Ok(changes)
-    } else {
-        Err(Stop::refused(Code::PlanStale, "a service changed since the plan was made"))
+/// What would be done to the targets, which is still what was planned.
+async fn unchanged(targets: &Targets<'_>, admission: &Admission, plan: &AdmittedPlan) -> Result<Changes, Stop> {
+    let changes = targets.changes(admission.manifest().manifest()).await?;
+    match changes.differ_in(&Changes::approved(plan.summary())) {
+        None => Ok(changes),
+        Some(what) => Err(Stop::refused(Code::PlanStale, format!("{what} changed since the plan was made"))),
     }
 }
 
@@ -200,7 +198,7 @@ async fn claim(session: &Session, prepared: &Prepared<'_>) -> Result<Admission, 
     let admission = session.decide().await?;
     let plan = planned(&admission)?;
     still_starts_from_what_runs(session, plan).await?;
-    cluster_unchanged(&prepared.cluster, &admission, plan).await?;
+    unchanged(&prepared.targets, &admission, plan).await?;
     let statement = plan.statement().statement();
     let production = &session.sides().production;
     loop {

@@ -14,13 +14,6 @@ use crate::session::Session;
 use crate::stop::Stop;
 use local::LocalCluster;
 
-/// What deploying a build would do to a cluster, in the order of its steps.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Changes {
-    pub(crate) services: Vec<ServiceChange>,
-    pub(crate) tasks: Vec<TaskRun>,
-}
-
 /// The services of one environment.
 pub(crate) enum Cluster<'a> {
     /// A directory.
@@ -39,10 +32,10 @@ impl<'a> Cluster<'a> {
     }
 
     /// What deploying this build would change in each service, and what it would run once.
-    pub(crate) async fn changes(&self, manifest: &BuildManifest) -> Result<Changes, Stop> {
+    pub(crate) async fn changes(&self, manifest: &BuildManifest) -> Result<(Vec<ServiceChange>, Vec<TaskRun>), Stop> {
         match self {
             Self::Local(cluster) => match manifest.tasks().map(no_machine).collect::<Vec<_>>() {
-                none if none.is_empty() => Ok(Changes { services: cluster.changes(manifest)?, tasks: Vec::new() }),
+                none if none.is_empty() => Ok((cluster.changes(manifest)?, Vec::new())),
                 reasons => Err(Stop::Refused(reasons)),
             },
             Self::Ecs(ecs) => ecs.changes(manifest).await,

@@ -16,7 +16,9 @@ mod session;
 mod start;
 mod steps;
 mod stop;
+mod targets;
 mod terraform;
+mod verbatim;
 mod work;
 mod written;
 

@@ -8,15 +8,15 @@ use manifest_schema::pointer::PlanPointer;
 use manifest_schema::statement::{Plan, PlanBase, Statement, Subject, subject};
 use manifest_schema::storage::{Key, PlanFile};
 use manifest_schema::{Code, Digest, Document, Reason};
-use policy::plan::OwnedService;
+use policy::plan::{Effects, OwnedService};
 use records::plans;
 use store::{Creation, Store};
 
-use crate::cluster::{Changes, Cluster};
 use crate::fetch::{self, Images};
 use crate::references;
 use crate::session::Session;
 use crate::stop::Stop;
+use crate::targets::{Changes, Targets};
 use crate::terraform::{Terraform, Variables, errored};
 use crate::work::WorkDir;
 use crate::written;
@@ -56,13 +56,12 @@ pub(crate) async fn run(session: &Session) -> Result<(), Stop> {
             owned = policy::plan::owned_services(planned.json()).map_err(Stop::failed)?;
         }
     }
-    let mut in_cluster = Cluster::open(session).await.changes(manifest).await?;
+    let mut of_targets = Targets::open(session).await.changes(manifest).await?;
     if request.action != Action::Plan {
-        // What runs once and is over can't differ from what the build says.
-        in_cluster.tasks.clear();
+        of_targets.forget_what_is_over();
     }
-    expect_owned_once(&owned, &in_cluster.services)?;
-    let summary = summary(&admission, changes, in_cluster);
+    expect_owned_once(&owned, &of_targets.services)?;
+    let summary = summary(&admission, changes, of_targets);
     session.may_go_on()?;
     finish(session, &admission, base, &summary, saved.as_deref()).await?;
     empty_expired(session, &admission).await;
@@ -105,13 +104,10 @@ fn expect_owned_once(owned: &[OwnedService], services: &[ServiceChange]) -> Resu
 }
 
 /// The whole summary, with every finding.
-pub(crate) fn summary(
-    admission: &Admission,
-    terraform: Option<TerraformChanges>,
-    Changes { services, tasks }: Changes,
-) -> PlanSummary {
+pub(crate) fn summary(admission: &Admission, terraform: Option<TerraformChanges>, changes: Changes) -> PlanSummary {
     let request = admission.request();
-    let findings = policy::plan::findings(terraform.as_ref(), &services, &tasks);
+    let findings = policy::plan::findings(Effects { terraform: terraform.as_ref(), ..changes.effects() });
+    let Changes { services, tasks } = changes;
     PlanSummary {
         schema: Default::default(),
         project: request.project.clone(),
@@ -165,8 +161,7 @@ async fn finish(
     }
 
     let resources = summary.terraform.as_ref().map_or(0, |terraform| terraform.changes.len());
-    let services = summary.services.iter().filter(|service| service.changes()).count();
-    let changes = (resources + services + summary.tasks.len()) as u64;
+    let changes = (resources + Changes::approved(summary).count()) as u64;
     let findings = summary.findings.len() as u64;
     session.say(Happening::Planned { plan: signed.statement, changes, findings }).await
 }

@@ -139,12 +139,12 @@ async fn one(
             let services = &planned(admission)?.summary().services;
             let approved = services.iter().find(|change| change.service == service.service);
             let approved = approved.ok_or_else(|| Stop::failed(format!("the approved plan has no {step}")))?;
-            prepared.cluster.deploy(session, admission, (service, approved), group).await
+            prepared.targets.cluster.deploy(session, admission, (service, approved), group).await
         }
         Step::Task(task) => {
             let approved = planned(admission)?.summary().tasks.iter().find(|run| run.task == task.task);
             let approved = approved.ok_or_else(|| Stop::failed(format!("the approved plan has no {step}")))?;
-            prepared.cluster.run(admission, task, approved).await
+            prepared.targets.cluster.run(admission, task, approved).await
         }
     }
 }

@@ -1,14 +1,13 @@
 //! What about a plan a person must see. One table; a new rule is a new row and a new [`RULES`].
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
 
-use manifest_schema::names::ServiceName;
 use manifest_schema::plan::{
-    Finding, ImageChange, ResourceAction, ResourceChange, ServiceChange, Severity, TaskRun, TerraformChanges,
+    Finding, ResourceAction, ResourceChange, ServiceChange, Severity, TaskRun, TerraformChanges,
 };
 use serde::Serialize;
 
+use super::steps;
 use super::summary::WITHHELD;
 
 /// Version of the rules. Another version makes a plan stale, so change it with any change of what is found.
@@ -49,13 +48,31 @@ pub(super) const RESOURCE_RULES: &[Rule] = &[
     Rule { name: "security-group.changed", severity: Severity::High, applies: security_group },
 ];
 
-/// Every risk in these changes, the worst first, whatever the trust policy suppresses.
-pub fn findings(terraform: Option<&TerraformChanges>, services: &[ServiceChange], tasks: &[TaskRun]) -> Vec<Finding> {
-    let mut found = Vec::new();
-    for change in terraform.iter().flat_map(|terraform| &terraform.changes) {
-        found.extend(by_rules(change));
-    }
-    for change in terraform.iter().flat_map(|terraform| &terraform.drift) {
+/// What a plan would do, as it is judged.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Effects<'a> {
+    /// In Terraform.
+    pub terraform: Option<&'a TerraformChanges>,
+    /// In services.
+    pub services: &'a [ServiceChange],
+    /// What would be run once.
+    pub tasks: &'a [TaskRun],
+}
+
+/// Every risk in these effects, the worst first, whatever the trust policy suppresses.
+pub fn findings(effects: Effects<'_>) -> Vec<Finding> {
+    let Effects { terraform, services, tasks } = effects;
+    let mut found: Vec<_> = terraform.into_iter().flat_map(of_terraform).collect();
+    found.extend(services.iter().flat_map(steps::of_service));
+    found.extend(tasks.iter().flat_map(steps::of_task));
+    found.sort_by(|a, b| (Reverse(a.severity), a).cmp(&(Reverse(b.severity), b)));
+    found.dedup();
+    found
+}
+
+fn of_terraform(terraform: &TerraformChanges) -> Vec<Finding> {
+    let mut found: Vec<_> = terraform.changes.iter().flat_map(by_rules).collect();
+    for change in &terraform.drift {
         let what = match change.action {
             ResourceAction::Delete => "was deleted outside of Terraform since the last apply",
             ResourceAction::Create
@@ -72,57 +89,12 @@ pub fn findings(terraform: Option<&TerraformChanges>, services: &[ServiceChange]
         };
         found.push(finding("drift.found", Severity::Medium, &change.address, &with_paths(what, &change.attributes)));
     }
-    let all = terraform.iter().flat_map(|terraform| terraform.changes.iter().chain(&terraform.drift));
+    let all = terraform.changes.iter().chain(&terraform.drift);
     for change in all.filter(|change| change.address.contains(&format!("[\"({WITHHELD} "))) {
         let what = "has a key that isn't in the build's text; what production knows may be in it, so it isn't told";
         found.push(finding("key.withheld", Severity::Medium, &change.address, what));
     }
-    for service in services.iter().filter(|service| service.task_definition.is_none()) {
-        let what = "doesn't exist yet; this deploy is the first to run it";
-        found.push(finding("service.created", Severity::Medium, service.service.as_str(), what));
-    }
-    for service in services {
-        found.extend(foreign_images(&service.containers).map(|(container, place)| {
-            let what = format!("runs {place} in its container {container}, which is from no repository of this build");
-            finding("service.other-images", Severity::High, service.service.as_str(), &what)
-        }));
-    }
-    for task in tasks {
-        found.extend(of_task(task));
-    }
-    found.sort_by(|a, b| (Reverse(a.severity), a).cmp(&(Reverse(b.severity), b)));
-    found.dedup();
     found
-}
-
-/// The risks of a one-off task: it does with the service's roles and secrets whatever its command says.
-fn of_task(run: &TaskRun) -> Vec<Finding> {
-    let TaskRun { task, service, .. } = run;
-    let high = |rule, what: String| finding(rule, Severity::High, task.as_str(), &what);
-    let mut found = Vec::new();
-    if run.task_definition.is_none() {
-        let what = format!("would run like the service {service}, which isn't there yet, with what nobody has seen");
-        found.push(high("task.new", what));
-    } else if !run.repeats {
-        let what = format!(
-            "would run a command with the roles and secrets of the service {service} that wasn't run in this way by the last \
-             complete deployment"
-        );
-        found.push(high("task.new", what));
-    }
-    found.extend(foreign_images(&run.containers).map(|(container, place)| {
-        let what = format!(
-            "would run with the roles and secrets of the service {service}, which runs {place} in its container \
-             {container}: that is from no repository of this build"
-        );
-        high("task.other-images", what)
-    }));
-    found
-}
-
-/// The containers that run an image from somewhere else, and where it is from.
-fn foreign_images(containers: &BTreeMap<ServiceName, ImageChange>) -> impl Iterator<Item = (&ServiceName, &String)> {
-    containers.iter().filter_map(|(container, image)| Some((container, image.elsewhere.as_ref()?)))
 }
 
 fn by_rules(change: &ResourceChange) -> impl Iterator<Item = Finding> {
@@ -130,7 +102,7 @@ fn by_rules(change: &ResourceChange) -> impl Iterator<Item = Finding> {
     applying.map(|(rule, what)| finding(rule.name, rule.severity, &change.address, &what))
 }
 
-fn finding(rule: &str, severity: Severity, address: &str, what: &str) -> Finding {
+pub(super) fn finding(rule: &str, severity: Severity, address: &str, what: &str) -> Finding {
     let message = format!("{address} {what}.");
     Finding { rule: rule.to_owned(), severity, address: address.to_owned(), message }
 }

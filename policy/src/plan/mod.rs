@@ -12,11 +12,12 @@ mod findings;
 mod format;
 mod owned;
 mod secrets;
+mod steps;
 mod summary;
 mod written;
 
 pub use explained::{FINDING_RULES, FindingRule};
-pub use findings::{RULES, Verdict, findings, verdict};
+pub use findings::{Effects, RULES, Verdict, findings, verdict};
 pub use format::PlanError;
 pub use owned::{OwnedService, owned_services};
 pub use summary::{PlanParts, summarise};

@@ -7,8 +7,8 @@ use manifest_schema::names::ClusterName;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::verbatim::Verbatim;
 use super::view::{ServiceView, TaskView};
+use crate::verbatim::verbatim;
 
 /// Most tasks that ECS lists or describes in one call.
 const PAGE: usize = 100;
@@ -35,17 +35,6 @@ impl Named {
 #[derive(Debug, Clone)]
 pub(super) struct Api {
     client: Client,
-}
-
-/// Has the SDK send this body and gives the answer's, both as they are.
-macro_rules! verbatim {
-    ($client:expr, $operation:ident, $call:expr, $body:expr) => {{
-        let verbatim = Verbatim::sending($body);
-        match $client.$operation().customize().interceptor(verbatim.clone()).send().await {
-            Ok(_) => verbatim.answer().ok_or_else(|| AwsError::incomplete($call, "the answer is no JSON")),
-            Err(error) => Err(AwsError::new($call, error)),
-        }
-    }};
 }
 
 impl Api {

@@ -15,7 +15,6 @@ mod run;
 mod supported;
 mod tasks;
 mod told;
-mod verbatim;
 mod view;
 
 use std::time::Duration;
@@ -23,13 +22,12 @@ use std::time::Duration;
 use aws::{AwsError, Connection};
 use manifest_schema::manifest::{BuildManifest, ServiceStep, Step};
 use manifest_schema::names::ClusterName;
-use manifest_schema::plan::ServiceChange;
+use manifest_schema::plan::{ServiceChange, TaskRun};
 use manifest_schema::{Code, Reason};
 use records::config::EcsServices;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::cluster::Changes;
 use crate::references;
 use crate::session::Session;
 use crate::stop::Stop;
@@ -74,11 +72,11 @@ impl<'a> Ecs<'a> {
     ///
     /// # Errors
     /// When ECS can't be asked; with everything that isn't supported, of all services and tasks.
-    pub(crate) async fn changes(&self, manifest: &BuildManifest) -> Result<Changes, Stop> {
-        let (mut changes, mut refused) = (Changes::default(), Vec::new());
+    pub(crate) async fn changes(&self, manifest: &BuildManifest) -> Result<(Vec<ServiceChange>, Vec<TaskRun>), Stop> {
+        let (mut services, mut tasks, mut refused) = (Vec::new(), Vec::new(), Vec::new());
         for step in manifest.services() {
             match self.look(manifest, step).await {
-                Ok(looked) => changes.services.push(looked.change()),
+                Ok(looked) => services.push(looked.change()),
                 Err(Stop::Refused(reasons)) => refused.extend(reasons),
                 Err(stop) => return Err(stop),
             }
@@ -86,12 +84,12 @@ impl<'a> Ecs<'a> {
         let repeated = self.repeated(manifest).await?;
         for step in manifest.tasks() {
             match self.task_run(manifest, step, repeated.contains(&step.task)).await {
-                Ok(run) => changes.tasks.push(run),
+                Ok(run) => tasks.push(run),
                 Err(Stop::Refused(reasons)) => refused.extend(reasons),
                 Err(stop) => return Err(stop),
             }
         }
-        if refused.is_empty() { Ok(changes) } else { Err(Stop::Refused(refused)) }
+        if refused.is_empty() { Ok((services, tasks)) } else { Err(Stop::Refused(refused)) }
     }
 
     /// Looks at a service, and refuses what isn't supported.

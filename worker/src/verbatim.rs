@@ -1,4 +1,4 @@
-//! Calls of ECS whose requests and answers are JSON as it is.
+//! Calls of AWS whose requests and answers are JSON as it is.
 //!
 //! The SDK's types have only the fields that its version knows. A task definition that went through them would lose what
 //! is newer, and "nothing else changes" would be untrue. So the SDK signs, sends, retries and sorts errors, but the body
@@ -15,20 +15,32 @@ use aws_sdk_ecs::error::BoxError;
 use aws_smithy_types::body::SdkBody;
 use serde_json::Value;
 
+/// Has the SDK send this body and gives the answer's, both as they are.
+macro_rules! verbatim {
+    ($client:expr, $operation:ident, $call:expr, $body:expr) => {{
+        let verbatim = $crate::verbatim::Verbatim::sending($body);
+        match $client.$operation().customize().interceptor(verbatim.clone()).send().await {
+            Ok(_) => verbatim.answer().ok_or_else(|| aws::AwsError::incomplete($call, "the answer is no JSON")),
+            Err(error) => Err(aws::AwsError::new($call, error)),
+        }
+    }};
+}
+pub(crate) use verbatim;
+
 /// Replaces one request's body, and keeps the answer's.
 #[derive(Clone)]
-pub(super) struct Verbatim {
+pub(crate) struct Verbatim {
     body: Arc<[u8]>,
     answer: Arc<Mutex<Option<Vec<u8>>>>,
 }
 
 impl Verbatim {
-    pub(super) fn sending(body: &Value) -> Self {
+    pub(crate) fn sending(body: &Value) -> Self {
         Self { body: body.to_string().into_bytes().into(), answer: Arc::default() }
     }
 
     /// The answer, once there is one.
-    pub(super) fn answer(&self) -> Option<Value> {
+    pub(crate) fn answer(&self) -> Option<Value> {
         let answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
         serde_json::from_slice(answer.as_deref()?).ok()
     }

@@ -1,0 +1,53 @@
+//! What about the steps of a plan beside Terraform a person must see.
+
+use std::collections::BTreeMap;
+
+use manifest_schema::names::ServiceName;
+use manifest_schema::plan::{Finding, ImageChange, ServiceChange, Severity, TaskRun};
+
+use super::findings::finding;
+
+/// The risks of a service: nobody has seen it run, or it is another's.
+pub(super) fn of_service(change: &ServiceChange) -> Vec<Finding> {
+    let service = change.service.as_str();
+    let mut found = Vec::new();
+    if change.task_definition.is_none() {
+        let what = "doesn't exist yet; this deploy is the first to run it";
+        found.push(finding("service.created", Severity::Medium, service, what));
+    }
+    found.extend(foreign_images(&change.containers).map(|(container, place)| {
+        let what = format!("runs {place} in its container {container}, which is from no repository of this build");
+        finding("service.other-images", Severity::High, service, &what)
+    }));
+    found
+}
+
+/// The risks of a one-off task: it does with the service's roles and secrets whatever its command says.
+pub(super) fn of_task(run: &TaskRun) -> Vec<Finding> {
+    let TaskRun { task, service, .. } = run;
+    let high = |rule, what: String| finding(rule, Severity::High, task.as_str(), &what);
+    let mut found = Vec::new();
+    if run.task_definition.is_none() {
+        let what = format!("would run like the service {service}, which isn't there yet, with what nobody has seen");
+        found.push(high("task.new", what));
+    } else if !run.repeats {
+        let what = format!(
+            "would run a command with the roles and secrets of the service {service} that wasn't run in this way by the last \
+             complete deployment"
+        );
+        found.push(high("task.new", what));
+    }
+    found.extend(foreign_images(&run.containers).map(|(container, place)| {
+        let what = format!(
+            "would run with the roles and secrets of the service {service}, which runs {place} in its container \
+             {container}: that is from no repository of this build"
+        );
+        high("task.other-images", what)
+    }));
+    found
+}
+
+/// The containers that run an image from somewhere else, and where it is from.
+fn foreign_images(containers: &BTreeMap<ServiceName, ImageChange>) -> impl Iterator<Item = (&ServiceName, &String)> {
+    containers.iter().filter_map(|(container, image)| Some((container, image.elsewhere.as_ref()?)))
+}

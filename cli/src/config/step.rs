@@ -80,77 +80,128 @@ impl<'de> Deserialize<'de> for VariableConfig {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct StepFields {
-    terraform: Option<ArtifactName>,
-    variables: Option<BTreeMap<String, VariableConfig>>,
-    service: Option<ServiceName>,
-    containers: Option<BTreeMap<ServiceName, ArtifactName>>,
-    cluster: Option<ClusterName>,
-    group: Option<GroupName>,
-    cpu: Option<u32>,
-    memory: Option<u32>,
-    desired_count: Option<u32>,
-    environment: Option<BTreeMap<ServiceName, BTreeMap<VariableName, String>>>,
-    secrets: Option<BTreeMap<ServiceName, BTreeMap<VariableName, SecretReference>>>,
-    task: Option<TaskName>,
-    container: Option<ServiceName>,
-    command: Option<Vec<String>>,
-    timeout_seconds: Option<u32>,
+/// All fields that a step of any kind can have, so that a mistake in one is told with its line.
+macro_rules! step_fields {
+    ($($field:ident: $type:ty,)*) => {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields, rename_all = "kebab-case")]
+        struct StepFields {
+            $($field: Option<$type>,)*
+        }
+
+        impl StepFields {
+            /// The names of those that are there.
+            fn present(&self) -> Vec<String> {
+                let all = [$((stringify!($field), self.$field.is_some())),*];
+                all.into_iter().filter(|(_, there)| *there).map(|(name, _)| name.replace('_', "-")).collect()
+            }
+        }
+    };
 }
 
-/// What a step can be.
-const KINDS: &str = "a step is terraform = \"artifact\" with variables; or service = \"name\" with containers and, if it sets \
-                     them, cluster, group, cpu, memory, desired-count, environment and secrets; or task = \"name\" with service, \
-                     containers, command and, if it sets them, cluster, container, timeout-seconds, environment and secrets";
+step_fields! {
+    terraform: ArtifactName,
+    variables: BTreeMap<String, VariableConfig>,
+    service: ServiceName,
+    containers: BTreeMap<ServiceName, ArtifactName>,
+    cluster: ClusterName,
+    group: GroupName,
+    cpu: u32,
+    memory: u32,
+    desired_count: u32,
+    environment: BTreeMap<ServiceName, BTreeMap<VariableName, String>>,
+    secrets: BTreeMap<ServiceName, BTreeMap<VariableName, SecretReference>>,
+    task: TaskName,
+    container: ServiceName,
+    command: Vec<String>,
+    timeout_seconds: u32,
+}
+
+/// A kind of step: the field that it is known by, which others it needs, and which it may have.
+struct Kind {
+    name: &'static str,
+    needs: &'static [&'static str],
+    may_have: &'static [&'static str],
+    /// The step, if it has what it needs.
+    step: fn(StepFields) -> Option<StepConfig>,
+}
+
+/// Of several that fit, the first: a task names a service, too.
+const KINDS: &[Kind] = &[
+    Kind {
+        name: "terraform",
+        needs: &[],
+        may_have: &["variables"],
+        step: |fields| {
+            let variables = fields.variables.unwrap_or_default();
+            Some(StepConfig::Terraform { artifact: fields.terraform?, variables })
+        },
+    },
+    Kind {
+        name: "task",
+        needs: &["service", "containers", "command"],
+        may_have: &["cluster", "container", "timeout-seconds", "environment", "secrets"],
+        step: |fields| {
+            Some(StepConfig::Task(TaskStep {
+                task: fields.task?,
+                service: fields.service?,
+                cluster: fields.cluster,
+                containers: fields.containers?,
+                container: fields.container,
+                command: fields.command?,
+                timeout_seconds: fields.timeout_seconds,
+                environment: fields.environment.unwrap_or_default(),
+                secrets: fields.secrets.unwrap_or_default(),
+            }))
+        },
+    },
+    Kind {
+        name: "service",
+        needs: &["containers"],
+        may_have: &["cluster", "group", "cpu", "memory", "desired-count", "environment", "secrets"],
+        step: |fields| {
+            Some(StepConfig::Service(ServiceStep {
+                service: fields.service?,
+                cluster: fields.cluster,
+                group: fields.group,
+                containers: fields.containers?,
+                cpu: fields.cpu,
+                memory: fields.memory,
+                desired_count: fields.desired_count,
+                environment: fields.environment.unwrap_or_default(),
+                secrets: fields.secrets.unwrap_or_default(),
+            }))
+        },
+    },
+];
+
+impl Kind {
+    /// The kind of a step that has these fields, and no others than it may have.
+    fn of(present: &[String]) -> Result<&'static Self, String> {
+        let has = |name: &str| present.iter().any(|field| field == name);
+        let Some(kind) = KINDS.iter().find(|kind| has(kind.name)) else {
+            let names: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
+            return Err(format!("a step names one of {}: this one names none", names.join(", ")));
+        };
+        let Self { name, needs, may_have, .. } = kind;
+        let known = |field: &str| [*name].iter().chain(*needs).chain(*may_have).any(|known| *known == field);
+        if let Some(other) = present.iter().find(|field| !known(field)) {
+            let fields: Vec<&str> = needs.iter().chain(*may_have).copied().collect();
+            return Err(format!("a {name} step has no {other}; it has {}", fields.join(", ")));
+        }
+        match needs.iter().find(|field| !has(field)) {
+            Some(missing) => Err(format!("a {name} step needs {}: {missing} is missing", needs.join(", "))),
+            None => Ok(kind),
+        }
+    }
+}
 
 impl TryFrom<StepFields> for StepConfig {
-    type Error = &'static str;
+    type Error = String;
 
-    fn try_from(fields: StepFields) -> Result<Self, Self::Error> {
-        let StepFields {
-            terraform, variables, service, containers, cluster, group, cpu, memory, desired_count, ..
-        } = fields;
-        let StepFields { environment, secrets, task, container, command, timeout_seconds, .. } = fields;
-        let of_service = group.is_some() || cpu.is_some() || memory.is_some() || desired_count.is_some();
-        let runs_once = container.is_some() || command.is_some() || timeout_seconds.is_some();
-        let sets = cluster.is_some() || environment.is_some() || secrets.is_some();
-        let (environment, secrets) = (environment.unwrap_or_default(), secrets.unwrap_or_default());
-        match (terraform, task, service, containers, command) {
-            (Some(artifact), None, None, None, None) if !of_service && !runs_once && !sets => {
-                Ok(Self::Terraform { artifact, variables: variables.unwrap_or_default() })
-            }
-            (None, None, Some(service), Some(containers), None) if variables.is_none() && !runs_once => {
-                Ok(Self::Service(ServiceStep {
-                    service,
-                    cluster,
-                    group,
-                    containers,
-                    cpu,
-                    memory,
-                    desired_count,
-                    environment,
-                    secrets,
-                }))
-            }
-            (None, Some(task), Some(service), Some(containers), Some(command))
-                if variables.is_none() && !of_service =>
-            {
-                Ok(Self::Task(TaskStep {
-                    task,
-                    service,
-                    cluster,
-                    containers,
-                    container,
-                    command,
-                    timeout_seconds,
-                    environment,
-                    secrets,
-                }))
-            }
-            _ => Err(KINDS),
-        }
+    fn try_from(fields: StepFields) -> Result<Self, String> {
+        let kind = Kind::of(&fields.present())?;
+        (kind.step)(fields).ok_or_else(|| format!("a {} step is not complete", kind.name))
     }
 }
 

@@ -115,6 +115,7 @@ pub(crate) fn summary() -> PlanSummary {
         terraform: None,
         services: Vec::new(),
         tasks: Vec::new(),
+        files: Vec::new(),
         findings: Vec::new(),
     }
 }

@@ -1,6 +1,7 @@
 //! The build manifest: what a build made, from which sources, and how to deploy it.
 
 mod artifact;
+mod files;
 mod provider;
 mod service;
 mod step;
@@ -20,6 +21,7 @@ use crate::names::{ArtifactName, GroupName, ProjectName, string_schema};
 use crate::time::Timestamp;
 
 pub use artifact::{Artifact, ArtifactKind, BlobEntry, BlobRef, Content, VendoredModule};
+pub use files::{FilesStep, HeaderRule, HeaderValue, Headers, PathPattern};
 pub use provider::{Platform, Provider, ProviderAddress, ProviderVersion};
 pub use service::{SecretReference, ServiceStep, environment_path, secret_path};
 pub use step::{Step, Variable};
@@ -247,7 +249,7 @@ impl BuildManifest {
     pub fn terraform(&self) -> Option<(&Artifact, &BTreeMap<String, Variable>)> {
         self.deploy.iter().find_map(|step| match step {
             Step::Terraform { artifact, variables } => Some((self.artifact(artifact)?, variables)),
-            Step::Service(_) | Step::Task(_) => None,
+            Step::Service(_) | Step::Task(_) | Step::Files(_) => None,
         })
     }
 
@@ -255,7 +257,7 @@ impl BuildManifest {
     pub fn services(&self) -> impl Iterator<Item = &ServiceStep> {
         self.deploy.iter().filter_map(|step| match step {
             Step::Service(service) => Some(service),
-            Step::Terraform { .. } | Step::Task(_) => None,
+            Step::Terraform { .. } | Step::Task(_) | Step::Files(_) => None,
         })
     }
 
@@ -263,7 +265,18 @@ impl BuildManifest {
     pub fn tasks(&self) -> impl Iterator<Item = &TaskStep> {
         self.deploy.iter().filter_map(|step| match step {
             Step::Task(task) => Some(task),
-            Step::Terraform { .. } | Step::Service(_) => None,
+            Step::Terraform { .. } | Step::Service(_) | Step::Files(_) => None,
+        })
+    }
+
+    /// The steps that put files into S3, in their order, each with the files.
+    pub fn files(&self) -> impl Iterator<Item = (&FilesStep, &[FileEntry])> {
+        self.deploy.iter().filter_map(|step| match step {
+            Step::Files(step) => match &self.artifact(&step.artifact)?.content {
+                Content::Directory { files, .. } => Some((step, files.as_slice())),
+                Content::File | Content::Provider(_) | Content::Terraform { .. } | Content::Image(_) => None,
+            },
+            Step::Terraform { .. } | Step::Service(_) | Step::Task(_) => None,
         })
     }
 
@@ -313,7 +326,7 @@ impl BuildManifest {
             return Err(format!("{} deploy steps; at most {MOST_STEPS} are read", self.deploy.len()));
         }
         let mut terraform = 0;
-        let (mut services, mut tasks) = (BTreeSet::new(), BTreeSet::new());
+        let (mut services, mut tasks, mut places) = (BTreeSet::new(), BTreeSet::new(), Vec::<&FilesStep>::new());
         for step in &self.deploy {
             for image in step.images() {
                 self.expect_kind(step, image, ArtifactKind::Image)?;
@@ -341,6 +354,14 @@ impl BuildManifest {
                     }
                     task.check().map_err(|problem| format!("{step}: {problem}"))?;
                 }
+                Step::Files(files) => {
+                    let artifact = self.expect_kind(step, &files.artifact, ArtifactKind::Directory)?;
+                    files.check(artifact).map_err(|problem| format!("{step}: {problem}"))?;
+                    if let Some(other) = places.iter().find(|other| files.meets(other)) {
+                        return Err(format!("{step}: {other} would put files there, too"));
+                    }
+                    places.push(files);
+                }
             }
         }
         if let Some(split) = self.split_group() {
@@ -349,9 +370,9 @@ impl BuildManifest {
         if terraform > 1 { Err(format!("{terraform} terraform steps; at most one is allowed")) } else { Ok(()) }
     }
 
-    fn expect_kind(&self, step: &Step, name: &ArtifactName, kind: ArtifactKind) -> Result<(), String> {
+    fn expect_kind(&self, step: &Step, name: &ArtifactName, kind: ArtifactKind) -> Result<&Artifact, String> {
         match self.artifact(name) {
-            Some(artifact) if artifact.kind() == kind => Ok(()),
+            Some(artifact) if artifact.kind() == kind => Ok(artifact),
             Some(artifact) => Err(format!("{step}: artifact {name} is of kind {}, not {kind}", artifact.kind())),
             None => Err(format!("{step}: there is no artifact {name}")),
         }

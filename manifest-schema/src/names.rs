@@ -1,11 +1,15 @@
 //! Names that people and CI choose, checked once where they enter.
 //!
-//! Every name but a parameter's, a cluster's and a variable's is safe as one component of a storage key and of a file path: it starts and ends with a letter or a
-//! digit, so it is never empty, `.` or `..`, and holds no separator.
+//! Every name but a parameter's, a cluster's and a variable's is safe as one component of a storage key and of a file
+//! path: it starts and ends with a letter or a digit, so it is never empty, `.` or `..`, and holds no separator.
+
+mod paths;
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+
+pub use paths::{LinkTarget, RelativePath};
 
 /// A name that breaks the rules of its kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -64,6 +68,13 @@ const TASK_RULE: &str = "use 1 to 63 of a-z 0-9 _ -, starting and ending with a 
 /// It is a part of the name of a task definition's family, which takes no dots.
 fn is_task(value: &str) -> bool {
     is_lower(value) && !value.contains('.')
+}
+
+const BUCKET_RULE: &str = "use 3 to 63 of a-z 0-9 . -, starting and ending with a letter or digit; not its ARN";
+
+/// S3 user guide, "General purpose bucket naming rules".
+fn is_bucket(value: &str) -> bool {
+    value.len() >= 3 && is_lower(value) && !value.contains('_')
 }
 
 const VARIABLE_RULE: &str = "use 1 to 255 of A-Z a-z 0-9 _ . -, starting with a letter or _";
@@ -183,6 +194,10 @@ name_type!(
     TaskName, "task's name", is_task, TASK_RULE, r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$"
 );
 name_type!(
+    /// An S3 bucket.
+    BucketName, "bucket's name", is_bucket, BUCKET_RULE, r"^(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"
+);
+name_type!(
     /// An environment variable of a container.
     VariableName, "variable's name", is_variable, VARIABLE_RULE, r"^[A-Za-z_][A-Za-z0-9_.-]{0,254}$"
 );
@@ -204,135 +219,6 @@ name_type!(
     /// components.
     ParameterName, "parameter's name", is_parameter, PARAMETER_RULE,
     r"^(?=.{1,256}$)(?!(.*/)?\.{1,2}(/|$))[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+){0,7}$"
-);
-
-/// The path of a file inside an artifact: relative, `/`-separated, UTF-8, at most 1024 bytes, with no empty, `.` or
-/// `..` component, no backslash and no control character.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct RelativePath(String);
-
-const PATH_RULE: &str =
-    "use a relative path of at most 1024 bytes with no empty, . or .. part, backslash or control character";
-
-/// Whether there is a backslash or a control character. Bytes tell it for all of ASCII, which is faster.
-fn has_steering(text: &str) -> bool {
-    let ascii = |byte: u8| byte == b'\\' || byte.is_ascii_control();
-    text.bytes().any(ascii) || !text.is_ascii() && text.chars().any(char::is_control)
-}
-
-impl RelativePath {
-    /// Checks `value` against the rules above.
-    ///
-    /// # Errors
-    /// When a rule is broken.
-    pub fn new(value: impl Into<String>) -> Result<Self, NameError> {
-        let value = value.into();
-        let sound = value.len() <= 1024
-            && value.split('/').all(|part| !matches!(part, "" | "." | ".."))
-            && !has_steering(&value);
-        if sound { Ok(Self(value)) } else { Err(NameError { kind: "path inside an artifact", value, rule: PATH_RULE }) }
-    }
-
-    /// The path as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for RelativePath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
-    }
-}
-
-impl fmt::Debug for RelativePath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
-    }
-}
-
-impl TryFrom<String> for RelativePath {
-    type Error = NameError;
-
-    fn try_from(value: String) -> Result<Self, NameError> {
-        Self::new(value)
-    }
-}
-
-impl From<RelativePath> for String {
-    fn from(path: RelativePath) -> Self {
-        path.0
-    }
-}
-
-string_schema!(
-    RelativePath,
-    "RelativePath",
-    r"^(?!(.*/)?\.{1,2}(/|$))[^/\\\u0000-\u001f\u007f-\u009f]+(/[^/\\\u0000-\u001f\u007f-\u009f]+)*$",
-    PATH_RULE
-);
-
-/// What a symbolic link inside an artifact says: a relative path of at most 1024 bytes, `/`-separated, UTF-8, in which
-/// `.` and `..` are parts like others, with no empty part, backslash or control character. Whether it stays inside
-/// depends on where the link is, and is for [`crate::manifest::check_tree`] to say.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct LinkTarget(String);
-
-const TARGET_RULE: &str =
-    "use a relative path of at most 1024 bytes with no empty part, backslash or control character";
-
-impl LinkTarget {
-    /// Checks `value` against the rules above.
-    ///
-    /// # Errors
-    /// When a rule is broken.
-    pub fn new(value: impl Into<String>) -> Result<Self, NameError> {
-        let value = value.into();
-        let sound = value.len() <= 1024
-            && value.split('/').all(|part| !part.is_empty())
-            && !value.chars().any(|c| c == '\\' || c.is_control());
-        if sound { Ok(Self(value)) } else { Err(NameError { kind: "link's target", value, rule: TARGET_RULE }) }
-    }
-
-    /// The target as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for LinkTarget {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
-    }
-}
-
-impl fmt::Debug for LinkTarget {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
-    }
-}
-
-impl TryFrom<String> for LinkTarget {
-    type Error = NameError;
-
-    fn try_from(value: String) -> Result<Self, NameError> {
-        Self::new(value)
-    }
-}
-
-impl From<LinkTarget> for String {
-    fn from(target: LinkTarget) -> Self {
-        target.0
-    }
-}
-
-string_schema!(
-    LinkTarget,
-    "LinkTarget",
-    r"^[^/\\\u0000-\u001f\u007f-\u009f]+(/[^/\\\u0000-\u001f\u007f-\u009f]+)*$",
-    TARGET_RULE
 );
 
 #[cfg(test)]
@@ -383,6 +269,15 @@ mod tests {
     }
 
     #[test]
+    fn buckets_are_named_as_s3_takes_them() {
+        for (good, bad) in [("www.example.com", "ab"), ("a-1", "A-1"), ("0.0", "a_b"), ("abc", "a..b"), ("abc", "abc-")]
+        {
+            assert!(BucketName::new(good).is_ok(), "{good}");
+            assert!(BucketName::new(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
     fn clusters_and_variables_are_named_as_ecs_takes_them() {
         for (good, bad) in [("main_2-A", ""), ("-", "a.b"), (&*"x".repeat(255), &*"x".repeat(256)), ("a", "arn:aws:x")]
         {
@@ -392,26 +287,6 @@ mod tests {
         for (good, bad) in [("LOG_LEVEL", "A=B"), ("_x", "1X"), ("spring.url-2", "a b"), (&*"x".repeat(255), "é")] {
             assert!(VariableName::new(good).is_ok(), "{good}");
             assert!(VariableName::new(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn paths_stay_inside() {
-        for good in ["a", "a/b", ".hidden", "a/..b", "with space/é"] {
-            assert!(RelativePath::new(good).is_ok(), "{good}");
-        }
-        for bad in ["", "/a", "a/", "a//b", "..", "a/../b", "./a", "a\\b", "a\0b", "a\nb"] {
-            assert!(RelativePath::new(bad).is_err(), "{bad:?} was taken");
-        }
-    }
-
-    #[test]
-    fn link_targets_are_relative() {
-        for good in ["a", "../a", "./a/../b", "..", ".", "with space/é"] {
-            assert!(LinkTarget::new(good).is_ok(), "{good}");
-        }
-        for bad in ["", "/a", "a/", "a//b", "a\\b", "a\0b", "a\nb", &"x".repeat(1025)] {
-            assert!(LinkTarget::new(bad).is_err(), "{bad:?} was taken");
         }
     }
 }

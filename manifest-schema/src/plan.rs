@@ -3,6 +3,8 @@
 //! A summary carries addresses, actions and changed attribute paths; values only of attributes that the trust policy
 //! allows to be shown, and never a sensitive value, a data-source result or an output's value.
 
+mod files;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -13,6 +15,8 @@ use crate::digest::Digest;
 use crate::json::{Document, schema_tag, unique_map};
 use crate::manifest::BuildNumber;
 use crate::names::{ClusterName, EnvironmentName, ProjectName, ServiceName, TaskName};
+
+pub use files::{FilesChange, Keys};
 
 schema_tag!(PlanSummarySchema, "airlock/plan-summary/v1");
 
@@ -41,6 +45,9 @@ pub struct PlanSummary {
     /// What would be run once, in the order of the steps.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tasks: Vec<TaskRun>,
+    /// What would change in each place of S3, in the order of the steps.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<FilesChange>,
     /// Every risk found, whatever the trust policy suppresses.
     pub findings: Vec<Finding>,
 }
@@ -58,7 +65,9 @@ impl PlanSummary {
         let as_wanted = |terraform: &TerraformChanges| {
             terraform.changes.is_empty() && terraform.drift.is_empty() && terraform.outputs.is_empty()
         };
-        self.terraform.as_ref().is_none_or(as_wanted) && !self.services.iter().any(ServiceChange::changes)
+        self.terraform.as_ref().is_none_or(as_wanted)
+            && !self.services.iter().any(ServiceChange::changes)
+            && !self.files.iter().any(FilesChange::changes)
     }
 }
 

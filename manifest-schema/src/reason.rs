@@ -230,6 +230,12 @@ codes! {
     TaskUnsupported = "task.unsupported":
         "A one-off task can't be run in the way that the build asks for."
         => "Read what the message says about the task: change its step in `airlock.toml`, the service whose task definition it uses, or the worker's configuration.",
+    FilesFailed = "files.failed":
+        "The files of the build are not all in the bucket: S3 refused something, or somebody else changed it at the same time."
+        => "Read what the message says about the object, repair it, and plan again: what is there already isn't sent again.",
+    FilesUnsupported = "files.unsupported":
+        "Files can't be put where the build asks for."
+        => "Read what the message says about the place: change the step in `airlock.toml`, or the `files` of the workers' configuration.",
     WorkerFailed = "worker.failed":
         "The worker could not go on: a store, a key or a disk failed it."
         => "Read the message, repair what it names, and launch again.",

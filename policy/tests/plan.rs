@@ -4,7 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests are tests")]
 
 use manifest_schema::plan::{
-    ImageChange, LockedProvider, ResourceAction, ServiceChange, Severity, StateVersion, TaskRun, TerraformChanges,
+    FilesChange, ImageChange, Keys, LockedProvider, ResourceAction, ServiceChange, Severity, StateVersion, TaskRun,
+    TerraformChanges,
 };
 use policy::plan::{Effects, PlanError, PlanParts, RULES, Verdict, Written, findings, verdict};
 use proptest::prelude::*;
@@ -269,6 +270,45 @@ fn what_runs_once_needs_a_person_unless_it_ran_before_and_has_nothing_of_others(
         assert!(
             found.iter().all(|finding| (finding.address.as_str(), finding.severity) == ("migrate", Severity::High))
         );
+    }
+}
+
+#[test]
+fn what_goes_from_a_bucket_needs_a_person_most_of_all_what_is_anothers() {
+    let keys = |count: usize| Keys::of(["a", "b"].into_iter().take(count));
+    for (case, missing, deleted, foreign, expected) in [
+        ("new and changed objects", false, 0, 0, &[][..]),
+        (
+            "a bucket that isn't there",
+            true,
+            0,
+            0,
+            &["files.created site/docs isn't there yet; this deploy is the first to put files into it."],
+        ),
+        ("objects deleted", false, 2, 0, &["files.deleted site/docs would lose 2 objects."]),
+        (
+            "another's objects",
+            false,
+            1,
+            1,
+            &[
+                "files.foreign site/docs has 1 object that would go and that no deploy of this project put there.",
+                "files.deleted site/docs would lose 1 object.",
+            ],
+        ),
+    ] {
+        let change = FilesChange {
+            bucket: "site".parse().unwrap(),
+            prefix: Some("docs".to_owned().try_into().unwrap()),
+            missing,
+            added: keys(1),
+            changed: keys(2),
+            deleted: keys(deleted),
+            foreign: keys(foreign),
+        };
+        let found = findings(Effects { files: &[change], ..Default::default() });
+        let found: Vec<_> = found.iter().map(|finding| format!("{} {}", finding.rule, finding.message)).collect();
+        assert_eq!(found, expected, "{case}");
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod cluster;
 mod ecs;
+mod files;
 mod registry;
 mod terraform;
 
@@ -22,6 +23,7 @@ use crate::place::StatedPlace;
 
 pub use cluster::{ClusterConfig, EcsServices};
 pub use ecs::{EcsConfig, TaskDefinition};
+pub use files::{FilesConfig, Place, PlaceTemplate, Places};
 pub use registry::{RegistryConfig, RegistryLogin, RepositoryTemplate};
 pub use terraform::{RoleArn, StateBucket};
 
@@ -105,6 +107,9 @@ pub struct WorkerConfig {
     /// The registry that images are pushed into; without one they stay in the artifacts store.
     #[serde(default, deserialize_with = "registry::sound", skip_serializing_if = "Option::is_none")]
     pub registry: Option<RegistryConfig>,
+    /// Where files are put: the directory that stands in for S3, or places of Amazon S3; without it nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<FilesConfig>,
     /// A mirror of Terraform providers; without one, only the built-in provider can be used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider_mirror: Option<PathBuf>,
@@ -300,9 +305,13 @@ impl WorkerConfig {
             ClusterConfig::Local(path) => Some(path),
             ClusterConfig::Ecs(_) => None,
         };
+        let files = match &mut config.files {
+            Some(FilesConfig::Local(path)) => Some(path),
+            Some(FilesConfig::S3(_)) | None => None,
+        };
         let login = config.registry.as_mut().and_then(|registry| registry.login.as_mut());
         let login = login.map(|login| &mut login.password_file);
-        let others = [cluster, config.provider_mirror.as_mut(), config.terraform.as_mut(), login];
+        let others = [cluster, files, config.provider_mirror.as_mut(), config.terraform.as_mut(), login];
         for path in others.into_iter().flatten().chain([&mut config.work]) {
             *path = inside(&base, path);
         }

@@ -9,6 +9,7 @@
 mod attack;
 mod aws_provider;
 mod background;
+mod bucket;
 pub mod cloud;
 mod flow;
 mod invariants;
@@ -29,7 +30,8 @@ use std::time::{Duration, Instant};
 pub use attack::{Attack, Build, Harm, World};
 pub use aws_provider::AwsProvider;
 pub use background::Background;
-pub use cloud::Cloud;
+pub use bucket::Bucket;
+pub use cloud::{Cloud, allow, statements};
 pub use flow::{Applied, Planned};
 pub use programs::{directory as programs, terraform};
 pub use registry::Harbour;

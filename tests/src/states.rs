@@ -7,11 +7,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use aws_double::{PRODUCTION, REGION, Role};
-use emulators::SeaweedFs;
 use serde_json::{Value, json};
 
 use crate::cloud::{allow, statements};
-use crate::{Cloud, programs};
+use crate::{Bucket, Cloud, programs};
 
 /// Where the state of the example is.
 pub const STATE: &str = "states/production/hello/terraform.tfstate";
@@ -24,26 +23,22 @@ pub const LOCK: &str = "states/production/hello/terraform.tfstate.tflock";
 pub struct States {
     /// Everything but the bucket.
     pub cloud: Cloud,
-    s3: SeaweedFs,
     /// The bucket.
-    pub bucket: String,
+    pub bucket: Bucket,
 }
 
 impl States {
     /// With an empty bucket.
     pub fn new() -> Self {
-        let (cloud, s3) = (Cloud::new(), SeaweedFs::start_open());
-        let bucket = s3.bucket();
-        cloud.double.s3(&s3.endpoint());
-        let account = cloud.double.account(PRODUCTION);
-        account.bucket(&bucket, None);
-        let states = Self { cloud, s3, bucket };
+        let cloud = Cloud::new();
+        let bucket = Bucket::in_production(&cloud);
+        let states = Self { cloud, bucket };
         states.terraform_may("planner", &["s3:GetObject"]);
         states.terraform_may("deployer", &["s3:GetObject", "s3:PutObject"]);
         let take_on =
             allow(&["sts:AssumeRole", "sts:TagSession"], format!("arn:aws:iam::{PRODUCTION}:role/terraform-*"));
         states.cloud.reconfigure(&[statements(&take_on)], |name, config| {
-            config["state"] = format!("s3://{}/states", states.bucket).into();
+            config["state"] = format!("s3://{}/states", states.bucket.name).into();
             config["stateBucket"] = json!({ "path-style": true });
             config["terraformRole"] = format!("arn:aws:iam::{PRODUCTION}:role/terraform-{name}").into();
         });
@@ -53,13 +48,13 @@ impl States {
     /// Lets a worker's Terraform do that to its state, besides what it does to the state's lock.
     pub fn terraform_may(&self, worker: &str, actions: &[&str]) {
         let (bucket, state) =
-            (format!("arn:aws:s3:::{}", self.bucket), format!("arn:aws:s3:::{}/{STATE}", self.bucket));
+            (format!("arn:aws:s3:::{}", self.bucket.name), format!("arn:aws:s3:::{}/{STATE}", self.bucket.name));
         let encrypted = |mut statement: Value| {
             statement["Condition"] = json!({ "StringEquals": { "s3:x-amz-server-side-encryption": "AES256" } });
             statement
         };
         let (put, other): (Vec<&str>, Vec<&str>) = actions.iter().partition(|action| **action == "s3:PutObject");
-        let lock = format!("arn:aws:s3:::{}/{LOCK}", self.bucket);
+        let lock = format!("arn:aws:s3:::{}/{LOCK}", self.bucket.name);
         let mut may = vec![allow(&["s3:ListBucket"], bucket), allow(&other, state.clone())];
         may.extend((!put.is_empty()).then(|| encrypted(allow(&put, state))));
         may.push(encrypted(allow(&["s3:PutObject"], lock.clone())));
@@ -76,7 +71,7 @@ impl States {
     pub fn push(&self, state: &Path) {
         let directory = self.cloud.outside("push");
         let place = json!({
-            "bucket": self.bucket, "key": STATE, "region": REGION, "encrypt": true, "use_lockfile": true,
+            "bucket": self.bucket.name, "key": STATE, "region": REGION, "encrypt": true, "use_lockfile": true,
             // What the server of the tests asks for besides.
             "use_path_style": true,
         });
@@ -98,13 +93,7 @@ impl States {
 
     /// An object, read past IAM.
     pub fn object(&self, key: &str) -> Option<Value> {
-        let ran = self.cloud.run("curl", &["--silent", "--fail", &self.address(key)]);
-        (!ran.stdout.is_empty()).then(|| serde_json::from_str(&ran.stdout).unwrap())
-    }
-
-    /// Where an object is, past IAM.
-    pub fn address(&self, key: &str) -> String {
-        format!("{}/{}/{key}", self.s3.endpoint(), self.bucket)
+        self.bucket.object(&self.cloud, key).map(|text| serde_json::from_str(&text).unwrap())
     }
 
     /// Terraform's lock on the state, if there is one.
@@ -117,17 +106,6 @@ impl States {
         let state = self.object(STATE).unwrap_or_default();
         let resources = state["resources"].as_array().cloned().unwrap_or_default();
         resources.iter().map(|resource| resource["name"].as_str().unwrap().to_owned()).collect()
-    }
-
-    /// Writes an object, past IAM.
-    pub fn put(&self, key: &str, content: &Value) {
-        let (content, address) = (content.to_string(), self.address(key));
-        self.cloud.run("curl", &["--silent", "--fail", "--request", "PUT", "--data", &content, &address]).exits(0);
-    }
-
-    /// Deletes an object, past IAM.
-    pub fn delete(&self, key: &str) {
-        self.cloud.run("curl", &["--silent", "--fail", "--request", "DELETE", &self.address(key)]).exits(0);
     }
 }
 

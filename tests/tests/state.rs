@@ -142,7 +142,10 @@ fn threat_29_the_lock_of_a_killed_apply_goes_with_its_lease() {
     dies_in_the_middle_of_an_apply(&world);
     cloud.deploys().exits(0);
     let told = cloud.progress(&cloud.job("apply", 2)).join("\n");
-    assert!(told.contains("removing its lock") && told.contains(&format!("s3://{}/{STATE}", world.bucket)), "{told}");
+    assert!(
+        told.contains("removing its lock") && told.contains(&format!("s3://{}/{STATE}", world.bucket.name)),
+        "{told}"
+    );
     assert_eq!(world.lock(), None);
     let resources = world.resources();
     assert!(resources.contains(&"last".to_owned()), "{resources:?}");
@@ -155,7 +158,7 @@ fn a_lock_that_somebody_else_made_stays() {
     let world = States::new();
     dies_in_the_middle_of_an_apply(&world);
     let lock = json!({ "ID": "6b2f", "Operation": "OperationTypeApply", "Who": "ada@laptop" });
-    world.put(LOCK, &lock);
+    world.bucket.put(&world.cloud, LOCK, &lock.to_string(), &[]);
     world.cloud.deploys().exits(5).explains(&["terraform.failed", "lock"]);
     let told = world.cloud.progress(&world.cloud.job("apply", 2)).join("\n");
     assert!(told.contains("lock 6b2f of ada@laptop (OperationTypeApply)") && told.contains("it stays"), "{told}");

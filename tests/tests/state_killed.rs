@@ -85,7 +85,7 @@ fn lane(lane: u32) -> u32 {
     let states = States::new();
     let other = "states/production/other/terraform.tfstate.tflock";
     let foreign = json!({ "ID": "1", "Who": "ada@laptop" });
-    states.put(other, &foreign);
+    states.bucket.put(&states.cloud, other, &foreign.to_string(), &[]);
     change(&states, 0);
     let whole = clean(&states);
     let mut locks = 0;

@@ -1,5 +1,7 @@
 //! An apply job: does what an approved plan says, exactly that, and records what it did.
 
+use std::path::PathBuf;
+
 use manifest_schema::deployment::LeaseHolder;
 use manifest_schema::gates::{Admission, AdmittedPlan};
 use manifest_schema::job::{Happening, JobOutcome};
@@ -25,6 +27,8 @@ pub(crate) struct Prepared<'a> {
     pub(crate) terraform: Option<(Terraform<'a>, SavedPlan)>,
     pub(crate) images: Images<'a>,
     pub(crate) targets: Targets<'a>,
+    /// A directory for this worker alone, in which nothing is.
+    pub(crate) scratch: PathBuf,
 }
 
 /// Verifies, fetches, checks, claims, applies, records.
@@ -97,7 +101,7 @@ async fn check<'a>(
     let targets = Targets::open(session).await;
     let of_targets = unchanged(&targets, admission, plan).await?;
     let images = Images::open(session, admission.manifest().manifest()).await?;
-    let mut prepared = Prepared { terraform: None, images, targets };
+    let mut prepared = Prepared { terraform: None, images, targets, scratch: work.scratch()? };
     let mut changes = None;
     if let Some(bundle) = bundle {
         let saved = saved_plan(session, plan).await?;

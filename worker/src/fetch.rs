@@ -21,6 +21,9 @@ use crate::session::Session;
 use crate::stop::Stop;
 use crate::work::{ROOT, WorkDir, private_directory, private_file};
 
+/// Most missing files that a refusal names.
+const MOST_MISSING: usize = 10;
+
 /// How thoroughly images are looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Images {
@@ -74,6 +77,7 @@ pub(crate) async fn run(
             }
         }
     }
+    present_files(session, manifest).await?;
     session.say(Happening::Fetched { blobs: seen.blobs, bytes: seen.bytes }).await?;
     Ok(Fetched { bundle })
 }
@@ -142,6 +146,20 @@ async fn present(session: &Session, blob: BlobRef) -> Result<(), Stop> {
         }
         None => Err(Stop::refused(Code::BlobMissing, format!("{} is not in {}", blob.digest, artifacts.location()))),
     }
+}
+
+/// Whether every file that goes into a bucket is there: what is sent is verified on its way.
+async fn present_files(session: &Session, manifest: &BuildManifest) -> Result<(), Stop> {
+    let files = manifest.files().flat_map(|(_, files)| files);
+    let blobs: BTreeSet<BlobRef> = files.map(|file| BlobRef { digest: file.digest, size: file.size }).collect();
+    let artifacts = &session.sides().artifacts;
+    let there = artifacts.present(&blobs).await?;
+    let missing = |blob: &BlobRef| {
+        let message = format!("{} of {} bytes is not in {}", blob.digest, blob.size, artifacts.location());
+        Reason::new(Code::BlobMissing, message)
+    };
+    let missing: Vec<Reason> = blobs.difference(&there).take(MOST_MISSING).map(missing).collect();
+    if missing.is_empty() { Ok(()) } else { Err(Stop::Refused(missing)) }
 }
 
 /// Streams the bundle into the private directory, and extracts it only when it is what the manifest names.

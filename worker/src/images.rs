@@ -12,7 +12,7 @@ use manifest_schema::manifest::{BlobEntry, BuildManifest};
 use manifest_schema::names::ArtifactName;
 use manifest_schema::registry::{Repository, Tag};
 use records::config::{RegistryConfig, WorkerConfig};
-use registry::{Credentials, Destination, Listener, Pushed, Registry, RegistryError};
+use registry::{Credentials, Destination, Listener, Pushed, Registry};
 use zeroize::Zeroizing;
 
 use crate::session::Session;
@@ -57,7 +57,7 @@ impl<'a> Images<'a> {
     pub(crate) async fn push_into_existing(&mut self) -> Result<(), Stop> {
         let Some((registry, config)) = &self.registry else { return Ok(()) };
         for image in std::mem::take(&mut self.waiting) {
-            if self.unless_stopped(registry.has_repository(&image.repository)).await? {
+            if self.session.unless_stopped(registry.has_repository(&image.repository)).await? {
                 self.push(registry, config, &image).await?;
                 continue;
             }
@@ -78,14 +78,6 @@ impl<'a> Images<'a> {
         Ok(())
     }
 
-    async fn unless_stopped<T>(&self, asking: impl Future<Output = Result<T, RegistryError>>) -> Result<T, Stop> {
-        let mut stop = self.session.stop_signal();
-        tokio::select! {
-            answer = asking => Ok(answer?),
-            asked = stop.wait() => Err(asked.stop()),
-        }
-    }
-
     async fn push(&self, registry: &Registry, config: &RegistryConfig, image: &Image<'_>) -> Result<(), Stop> {
         let Image { name, blobs, repository, mount_from } = image;
         let to = Destination { repository: repository.clone(), tag: self.tag.clone(), mount_from: mount_from.clone() };
@@ -95,7 +87,7 @@ impl<'a> Images<'a> {
             Arc::new(move |happening| tally.lock().unwrap_or_else(PoisonError::into_inner).add(happening))
         };
         let pushing = registry.push(&to, blobs, &self.session.sides().artifacts, &listener);
-        let mut pushing = std::pin::pin!(self.unless_stopped(pushing));
+        let mut pushing = std::pin::pin!(self.session.unless_stopped(pushing));
         let pushed: Pushed = loop {
             tokio::select! {
                 pushed = &mut pushing => break pushed?,

@@ -7,6 +7,7 @@ mod apply;
 mod cluster;
 mod ecs;
 mod fetch;
+mod files;
 mod group;
 mod images;
 mod plan;

@@ -13,6 +13,7 @@ use records::plans;
 use store::{Creation, Store};
 
 use crate::fetch::{self, Images};
+use crate::files;
 use crate::references;
 use crate::session::Session;
 use crate::stop::Stop;
@@ -28,6 +29,7 @@ pub(crate) async fn run(session: &Session) -> Result<(), Stop> {
     session.say(Happening::Verified { policy, warnings }).await?;
     let manifest = admission.manifest().manifest();
     references::expect_aws(session, manifest)?;
+    files::expect_allowed(session, manifest)?;
 
     let work = WorkDir::take(session).await?;
     // Read before Terraform looks at the state: if something is deployed in between, the plan is stale, not wrong.
@@ -107,7 +109,7 @@ fn expect_owned_once(owned: &[OwnedService], services: &[ServiceChange]) -> Resu
 pub(crate) fn summary(admission: &Admission, terraform: Option<TerraformChanges>, changes: Changes) -> PlanSummary {
     let request = admission.request();
     let findings = policy::plan::findings(Effects { terraform: terraform.as_ref(), ..changes.effects() });
-    let Changes { services, tasks } = changes;
+    let Changes { services, tasks, files } = changes;
     PlanSummary {
         schema: Default::default(),
         project: request.project.clone(),
@@ -118,6 +120,7 @@ pub(crate) fn summary(admission: &Admission, terraform: Option<TerraformChanges>
         terraform,
         services,
         tasks,
+        files,
         findings,
     }
 }

@@ -142,6 +142,19 @@ impl Session {
         self.stop.asked().map_or(Ok(()), |asked| Err(asked.stop()))
     }
 
+    /// Does what may break off anywhere when somebody wishes it. What is done before the wish is heard counts.
+    pub(crate) async fn unless_stopped<T, E>(&self, doing: impl Future<Output = Result<T, E>>) -> Result<T, Stop>
+    where
+        Stop: From<E>,
+    {
+        let mut stop = self.stop_signal();
+        tokio::select! {
+            biased;
+            done = doing => Ok(done?),
+            asked = stop.wait() => Err(asked.stop()),
+        }
+    }
+
     /// Reads everything afresh and decides gates 1 to 10, with the clock as it is now. In AWS, the place is what STS says
     /// now. Then looks whether this worker's key is good for what it would sign in the end.
     pub(crate) async fn decide(&self) -> Result<Admission, Stop> {

@@ -101,7 +101,7 @@ fn worse(one: Option<Stop>, other: Stop) -> Result<Stop, Stop> {
 async fn ready(session: &Session, prepared: &mut Prepared<'_>, step: &Step) -> Result<(), Stop> {
     session.may_go_on()?;
     match step {
-        Step::Terraform { .. } => Ok(()),
+        Step::Terraform { .. } | Step::Files(_) => Ok(()),
         Step::Service(_) | Step::Task(_) => prepared.images.push_rest().await,
     }
 }
@@ -140,6 +140,12 @@ async fn one(
             let approved = services.iter().find(|change| change.service == service.service);
             let approved = approved.ok_or_else(|| Stop::failed(format!("the approved plan has no {step}")))?;
             prepared.targets.cluster.deploy(session, admission, (service, approved), group).await
+        }
+        Step::Files(files) => {
+            let places = &planned(admission)?.summary().files;
+            let approved = places.iter().find(|change| change.place() == files.place());
+            let approved = approved.ok_or_else(|| Stop::failed(format!("the approved plan has no {step}")))?;
+            prepared.targets.files.put(admission, files, approved, &prepared.scratch).await
         }
         Step::Task(task) => {
             let approved = planned(admission)?.summary().tasks.iter().find(|run| run.task == task.task);

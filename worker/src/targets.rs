@@ -2,10 +2,11 @@
 
 use manifest_schema::Reason;
 use manifest_schema::manifest::BuildManifest;
-use manifest_schema::plan::{PlanSummary, ServiceChange, TaskRun};
+use manifest_schema::plan::{FilesChange, PlanSummary, ServiceChange, TaskRun};
 use policy::plan::Effects;
 
 use crate::cluster::Cluster;
+use crate::files::Files;
 use crate::session::Session;
 use crate::stop::Stop;
 
@@ -14,17 +15,18 @@ use crate::stop::Stop;
 pub(crate) struct Changes {
     pub(crate) services: Vec<ServiceChange>,
     pub(crate) tasks: Vec<TaskRun>,
+    pub(crate) files: Vec<FilesChange>,
 }
 
 impl Changes {
     /// What people agreed to.
-    pub(crate) fn approved(PlanSummary { services, tasks, .. }: &PlanSummary) -> Self {
-        Self { services: services.clone(), tasks: tasks.clone() }
+    pub(crate) fn approved(PlanSummary { services, tasks, files, .. }: &PlanSummary) -> Self {
+        Self { services: services.clone(), tasks: tasks.clone(), files: files.clone() }
     }
 
     /// What is judged of them.
     pub(crate) fn effects(&self) -> Effects<'_> {
-        Effects { terraform: None, services: &self.services, tasks: &self.tasks }
+        Effects { terraform: None, services: &self.services, tasks: &self.tasks, files: &self.files }
     }
 
     /// Leaves out what can't differ from what the build says: what runs once and is over.
@@ -34,26 +36,33 @@ impl Changes {
 
     /// What is another than in `planned`, in words.
     pub(crate) fn differ_in(&self, planned: &Self) -> Option<&'static str> {
-        let Self { services, tasks } = self;
-        let same = [(*services == planned.services, "a service"), (*tasks == planned.tasks, "what a task runs like")];
+        let Self { services, tasks, files } = self;
+        let same = [
+            (*services == planned.services, "a service"),
+            (*tasks == planned.tasks, "what a task runs like"),
+            (*files == planned.files, "what is in a bucket"),
+        ];
         same.into_iter().find(|(same, _)| !same).map(|(_, what)| what)
     }
 
     /// How many there are.
     pub(crate) fn count(&self) -> usize {
-        self.services.iter().filter(|service| service.changes()).count() + self.tasks.len()
+        let services = self.services.iter().filter(|service| service.changes()).count();
+        let places = self.files.iter().filter(|place| place.changes()).count();
+        services + self.tasks.len() + places
     }
 }
 
 /// Everything that steps are done to.
 pub(crate) struct Targets<'a> {
     pub(crate) cluster: Cluster<'a>,
+    pub(crate) files: Files<'a>,
 }
 
 impl<'a> Targets<'a> {
     /// Asks nobody yet.
     pub(crate) async fn open(session: &'a Session) -> Self {
-        Self { cluster: Cluster::open(session).await }
+        Self { cluster: Cluster::open(session).await, files: Files::open(session).await }
     }
 
     /// What deploying this build would do to them.
@@ -63,7 +72,8 @@ impl<'a> Targets<'a> {
     pub(crate) async fn changes(&self, manifest: &BuildManifest) -> Result<Changes, Stop> {
         let mut refused = Vec::new();
         let (services, tasks) = or_refused(self.cluster.changes(manifest).await, &mut refused)?;
-        if refused.is_empty() { Ok(Changes { services, tasks }) } else { Err(Stop::Refused(refused)) }
+        let files = or_refused(self.files.changes(manifest).await, &mut refused)?;
+        if refused.is_empty() { Ok(Changes { services, tasks, files }) } else { Err(Stop::Refused(refused)) }
     }
 }
 

@@ -70,6 +70,13 @@ impl WorkDir {
         Ok(Self { path, _lock: lock })
     }
 
+    /// A directory inside that nothing is in.
+    pub(crate) fn scratch(&self) -> Result<PathBuf, Stop> {
+        let path = self.path.join("scratch");
+        let made = private_directory(&path);
+        made.map(|()| path).map_err(|error| Stop::failed(format!("can't use the work directory: {error}")))
+    }
+
     /// A path inside.
     pub(crate) fn join(&self, name: &str) -> PathBuf {
         self.path.join(name)

@@ -1,7 +1,7 @@
 //! What a plan would do, as short as a ticket wants it.
 
 use manifest_schema::names::{ServiceName, TaskName};
-use manifest_schema::plan::{Finding, PlanSummary, ResourceAction, TerraformChanges};
+use manifest_schema::plan::{FilesChange, Finding, PlanSummary, ResourceAction, TerraformChanges};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +17,9 @@ pub struct PlanInBrief {
     /// What would run once, in the order of the steps.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tasks: Vec<TaskName>,
+    /// The places of S3 whose files change, `BUCKET/PREFIX`, in the order of the steps.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<String>,
     /// Every risk found, whatever the trust policy suppresses.
     pub findings: Vec<Finding>,
 }
@@ -47,6 +50,7 @@ impl From<&PlanSummary> for PlanInBrief {
             resources: summary.terraform.as_ref().map(ResourceCounts::from),
             services: summary.services.iter().map(|service| service.service.clone()).collect(),
             tasks: summary.tasks.iter().map(|run| run.task.clone()).collect(),
+            files: summary.files.iter().filter(|place| place.changes()).map(FilesChange::place).collect(),
             findings: summary.findings.clone(),
         }
     }

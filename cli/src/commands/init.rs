@@ -14,7 +14,8 @@ use manifest_schema::keys::PublicKey;
 use manifest_schema::names::{EnvironmentName, PersonName, ProjectName};
 use manifest_schema::trust::{PinnedRoots, SignedPolicy};
 use records::config::{
-    ClusterConfig, GatewayConfig, LauncherConfig, STOP_TIMEOUT, StateBucket, TERRAFORM_MEMORY, WorkerConfig, WorkerRole,
+    ClusterConfig, FilesConfig, GatewayConfig, LauncherConfig, STOP_TIMEOUT, StateBucket, TERRAFORM_MEMORY,
+    WorkerConfig, WorkerRole,
 };
 use records::place::StatedPlace;
 use signing::Signer;
@@ -227,6 +228,7 @@ impl Setup {
             state_bucket: StateBucket::default(),
             cluster: ClusterConfig::Local("../cluster".into()),
             registry: None,
+            files: Some(FilesConfig::Local("../files".into())),
             provider_mirror: None,
             terraform: None,
             terraform_role: None,

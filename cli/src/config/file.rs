@@ -204,7 +204,7 @@ mod tests {
                 2,
                 "linux_amd64",
             ),
-            ("project = \"a\"\n[[deploy]]\nvariables = {}", 2, "names one of terraform, task, service"),
+            ("project = \"a\"\n[[deploy]]\nvariables = {}", 2, "names one of terraform, task, service, files"),
             ("project = \"a\"\n[[deploy]]\nterraform = \"t\"\nvariables = { x = 1 }", 4, "expected a text"),
             (
                 "project = \"a\"\n[[deploy]]\nterraform = \"t\"\ncpu = 256",

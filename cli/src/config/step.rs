@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use manifest_schema::manifest::{SecretReference, ServiceStep, TaskStep};
+use manifest_schema::manifest::{
+    FilesStep, HeaderRule, HeaderValue, PathPattern, SecretReference, ServiceStep, TaskStep,
+};
 use manifest_schema::names::{
-    ArtifactName, ClusterName, GroupName, ParameterName, ServiceName, TaskName, VariableName,
+    ArtifactName, BucketName, ClusterName, GroupName, ParameterName, RelativePath, ServiceName, TaskName, VariableName,
 };
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, IgnoredAny, MapAccess, Visitor};
@@ -26,6 +28,8 @@ pub(crate) enum StepConfig {
     Service(ServiceStep),
     /// Run something once.
     Task(TaskStep),
+    /// Put files into S3.
+    Files(FilesStep),
 }
 
 /// A Terraform input variable: a text, or a table with one key, which names where its value comes from.
@@ -115,6 +119,31 @@ step_fields! {
     container: ServiceName,
     command: Vec<String>,
     timeout_seconds: u32,
+    files: ArtifactName,
+    bucket: BucketName,
+    prefix: RelativePath,
+    headers: Vec<HeaderFields>,
+    delete: bool,
+}
+
+/// One rule of a files step's headers.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct HeaderFields {
+    path: PathPattern,
+    content_type: Option<HeaderValue>,
+    cache_control: Option<HeaderValue>,
+    content_disposition: Option<HeaderValue>,
+    content_encoding: Option<HeaderValue>,
+    content_language: Option<HeaderValue>,
+}
+
+impl From<HeaderFields> for HeaderRule {
+    fn from(fields: HeaderFields) -> Self {
+        let HeaderFields { path, content_type, cache_control, content_disposition, .. } = fields;
+        let HeaderFields { content_encoding, content_language, .. } = fields;
+        Self { path, content_type, cache_control, content_disposition, content_encoding, content_language }
+    }
 }
 
 /// A kind of step: the field that it is known by, which others it needs, and which it may have.
@@ -170,6 +199,20 @@ const KINDS: &[Kind] = &[
                 desired_count: fields.desired_count,
                 environment: fields.environment.unwrap_or_default(),
                 secrets: fields.secrets.unwrap_or_default(),
+            }))
+        },
+    },
+    Kind {
+        name: "files",
+        needs: &["bucket"],
+        may_have: &["prefix", "headers", "delete"],
+        step: |fields| {
+            Some(StepConfig::Files(FilesStep {
+                artifact: fields.files?,
+                bucket: fields.bucket?,
+                prefix: fields.prefix,
+                headers: fields.headers.unwrap_or_default().into_iter().map(HeaderRule::from).collect(),
+                delete: fields.delete.unwrap_or_default(),
             }))
         },
     },
@@ -246,6 +289,37 @@ mod tests {
                 "memory = 1024",
             ]
         );
+    }
+
+    #[test]
+    fn files_say_where_they_go_and_how_they_are_served() {
+        let text = "project = \"a\"\n[[deploy]]\nfiles = \"site\"\nbucket = \"a-site\"\nprefix = \"docs/v1\"\ndelete = true\n\
+                    [[deploy.headers]]\npath = \"*\"\ncache-control = \"no-cache\"\n\
+                    [[deploy.headers]]\npath = \"*.bin\"\ncontent-type = \"a/b\"\n";
+        let config = Config::parse(text).unwrap();
+        let [StepConfig::Files(step)] = config.deploy.as_slice() else { panic!("{config:?}") };
+        let settings: Vec<_> = step.settings().into_iter().map(|(path, value)| format!("{path} = {value}")).collect();
+        assert_eq!(step.to_string(), "files a-site/docs/v1");
+        assert_eq!(
+            settings,
+            [
+                "artifact = site",
+                "delete = true",
+                "headers.1.*.cacheControl = no-cache",
+                "headers.2.*.bin.contentType = a/b",
+            ]
+        );
+        for (wrong, line, problem) in [
+            ("\"*\"\ncache-control = \"a\\nb\"", 7, "is not a header's value: use"),
+            ("\"*\"\nexpires = \"x\"", 7, "unknown field `expires`"),
+            ("\"/a\"", 6, "is not a pattern of paths: use"),
+        ] {
+            let text = format!(
+                "project = \"a\"\n[[deploy]]\nfiles = \"s\"\nbucket = \"abc\"\n[[deploy.headers]]\npath = {wrong}\n"
+            );
+            let (told, message) = Config::parse(&text).unwrap_err();
+            assert!(told == Some(line) && message.contains(problem), "{text}: {told:?} {message}");
+        }
     }
 
     #[test]

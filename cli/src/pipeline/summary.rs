@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use manifest_schema::plan::{
-    ImageChange, PlanSummary, ResourceAction, ResourceChange, ServiceChange, TaskRun, ValueChange,
+    FilesChange, ImageChange, PlanSummary, ResourceAction, ResourceChange, ServiceChange, TaskRun, ValueChange,
 };
 
 use super::events::plural;
@@ -36,6 +36,9 @@ pub(crate) fn text(summary: &PlanSummary, paint: Paint) -> String {
     }
     for task in &summary.tasks {
         task_lines(&mut text, task, paint);
+    }
+    for place in &summary.files {
+        files_lines(&mut text, place, paint);
     }
     findings(&mut text, summary, paint);
     text
@@ -130,6 +133,37 @@ fn task_lines(text: &mut String, run: &TaskRun, paint: Paint) {
     setting_lines(text, &run.settings);
 }
 
+/// What would happen to the objects of one place: what goes is named, of the rest the beginning.
+fn files_lines(text: &mut String, change: &FilesChange, paint: Paint) {
+    /// Most objects named that come or change.
+    const MOST_NAMED: usize = 10;
+    let FilesChange { added, changed, deleted, foreign, .. } = change;
+    let missing = if change.missing { " (there is no such bucket yet)" } else { "" };
+    if !change.changes() {
+        let _ = writeln!(text, "  keep     files {}{missing}", change.place());
+        return;
+    }
+    let counts = [(added, "added"), (changed, "changed"), (deleted, "deleted")];
+    let counts = counts.into_iter().filter(|(keys, _)| keys.count > 0);
+    let counts: Vec<String> = counts.map(|(keys, what)| format!("{} {what}", keys.count)).collect();
+    let line = format!("update   files {}{missing}: {}", change.place(), counts.join(", "));
+    let _ = writeln!(text, "  {}", paint.yellow(&line));
+    for (keys, what, most) in
+        [(deleted, "delete", usize::MAX), (changed, "change", MOST_NAMED), (added, "add", MOST_NAMED)]
+    {
+        for key in keys.first.iter().take(most) {
+            let whose = if foreign.first.contains(key) { " (not put there by this project)" } else { "" };
+            let line = format!("{what} {}{whose}", plain(key));
+            let line = if what == "delete" { paint.red(&line) } else { line };
+            let _ = writeln!(text, "             {line}");
+        }
+        let more = keys.count.saturating_sub(keys.first.len().min(most) as u64);
+        if more > 0 {
+            let _ = writeln!(text, "             {what} {more} more");
+        }
+    }
+}
+
 /// The image that a container runs now.
 fn image_now(image: &ImageChange) -> String {
     match (image.before, &image.elsewhere) {
@@ -175,7 +209,7 @@ fn findings(text: &mut String, summary: &PlanSummary, paint: Paint) {
 #[cfg(test)]
 mod tests {
     use manifest_schema::Digest;
-    use manifest_schema::plan::{ImageChange, ValueChange};
+    use manifest_schema::plan::{ImageChange, Keys, ValueChange};
 
     use super::*;
 
@@ -232,6 +266,47 @@ mod tests {
                 "cpu: 256 → 512",
             ]
         );
+    }
+
+    #[test]
+    fn of_files_everything_that_goes_is_named_and_the_beginning_of_the_rest() {
+        let names: Vec<String> = (0..205).map(|number| format!("{number:03}")).collect();
+        let of = |count: usize| Keys::of(names[..count].iter().map(String::as_str));
+        let mut change = FilesChange {
+            bucket: "site".parse().unwrap(),
+            prefix: None,
+            missing: false,
+            added: Keys::of(["\u{1b}[2J.html"].into_iter()),
+            changed: of(12),
+            deleted: of(205),
+            foreign: Keys::of(["001"].into_iter()),
+        };
+        let mut text = String::new();
+        files_lines(&mut text, &change, Paint::off());
+        let lines: Vec<&str> = text.lines().map(str::trim_start).collect();
+        assert_eq!(
+            lines[..3],
+            [
+                "update   files site: 1 added, 12 changed, 205 deleted",
+                "delete 000",
+                "delete 001 (not put there by this project)"
+            ]
+        );
+        assert_eq!(lines[200..203], ["delete 199", "delete 5 more", "change 000"]);
+        assert_eq!(lines[212..], ["change 2 more", &format!("add {}", plain("\u{1b}[2J.html"))]);
+        assert!(!text.contains('\u{1b}'));
+        let nothing = Keys::default;
+        change = FilesChange {
+            missing: true,
+            added: nothing(),
+            changed: nothing(),
+            deleted: nothing(),
+            foreign: nothing(),
+            ..change
+        };
+        text.clear();
+        files_lines(&mut text, &change, Paint::off());
+        assert_eq!(text, "  keep     files site (there is no such bucket yet)\n");
     }
 
     #[test]

@@ -58,6 +58,7 @@ impl World {
             terraform: None,
             services: Vec::new(),
             tasks: Vec::new(),
+            files: Vec::new(),
             findings: Vec::new(),
         };
         let about = vec![

@@ -6,7 +6,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ServiceStep, TaskStep};
+use super::{FilesStep, ServiceStep, TaskStep};
 use crate::json::unique_map;
 use crate::names::{ArtifactName, GroupName, ParameterName};
 
@@ -26,6 +26,8 @@ pub enum Step {
     Service(ServiceStep),
     /// Run a program of this build once, such as a migration.
     Task(TaskStep),
+    /// Make a place in S3 hold files of this build.
+    Files(FilesStep),
 }
 
 impl fmt::Display for Step {
@@ -34,6 +36,7 @@ impl fmt::Display for Step {
             Self::Terraform { artifact, .. } => write!(f, "terraform {artifact}"),
             Self::Service(step) => write!(f, "service {}", step.service),
             Self::Task(step) => write!(f, "task {}", step.task),
+            Self::Files(step) => step.fmt(f),
         }
     }
 }
@@ -42,7 +45,7 @@ impl Step {
     /// The images that it runs.
     pub fn images(&self) -> impl Iterator<Item = &ArtifactName> {
         let containers = match self {
-            Self::Terraform { .. } => None,
+            Self::Terraform { .. } | Self::Files(_) => None,
             Self::Service(service) => Some(service.containers.values()),
             Self::Task(task) => Some(task.containers.values()),
         };
@@ -52,7 +55,7 @@ impl Step {
     /// The group that it is of.
     pub fn group(&self) -> Option<&GroupName> {
         match self {
-            Self::Terraform { .. } | Self::Task(_) => None,
+            Self::Terraform { .. } | Self::Task(_) | Self::Files(_) => None,
             Self::Service(service) => service.group.as_ref(),
         }
     }

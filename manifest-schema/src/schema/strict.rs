@@ -17,10 +17,10 @@ use crate::job::{Action, Happening, JobId, JobOutcome, Phase, TaskId, Writer, Wr
 use crate::json::to_bytes;
 use crate::manifest::BlobRef;
 use crate::manifest::tests::build;
-use crate::names::GroupName;
+use crate::names::{GroupName, RelativePath};
 use crate::plan::{
-    ImageChange, LockedProvider, ResourceAction, ResourceChange, ServiceChange, StateVersion, TaskRun,
-    TerraformChanges, ValueChange,
+    FilesChange, ImageChange, Keys, LockedProvider, ResourceAction, ResourceChange, ServiceChange, StateVersion,
+    TaskRun, TerraformChanges, ValueChange,
 };
 use crate::pointer::{BuildPointer, LaunchPointer, PlanPointer};
 use crate::report::{Presence, Said, Signature, Signer, StatementReport, Stored, WrongBlob};
@@ -168,6 +168,16 @@ fn summary() -> PlanSummary {
         task_definition: Some("arn".to_owned()),
         containers: [("app".parse().unwrap(), image.clone())].into(),
         settings: [("cpu".to_owned(), cpu.clone())].into(),
+    }];
+    let keys = || Keys { digest: Some(Digest::of(b"a")), ..Keys::of(["a"].into_iter()) };
+    summary.files = vec![FilesChange {
+        bucket: "site".parse().unwrap(),
+        prefix: Some(RelativePath::new("docs").unwrap()),
+        missing: true,
+        added: keys(),
+        changed: keys(),
+        deleted: keys(),
+        foreign: keys(),
     }];
     summary.tasks = vec![TaskRun {
         task: "migrate".parse().unwrap(),

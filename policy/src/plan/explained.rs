@@ -91,6 +91,21 @@ pub const FINDING_RULES: &[FindingRule] = &[
                   the roles and secrets of what may be another project's.",
         advice: "Approve only if the service belongs to this project.",
     },
+    FindingRule {
+        name: "files.created",
+        meaning: "Files would be put into a bucket that isn't there yet.",
+        advice: "Make sure that this build's Terraform makes the bucket, and lets read it who should and nobody else.",
+    },
+    FindingRule {
+        name: "files.deleted",
+        meaning: "Objects would be deleted from a bucket, because the build's directory hasn't them and its step says `delete`.",
+        advice: "Read in the plan which. Where every build drops files, such as assets with a hash in their name, suppress the finding for that place in the trust policy.",
+    },
+    FindingRule {
+        name: "files.foreign",
+        meaning: "Objects would be changed or deleted that no deploy of this project put there.",
+        advice: "Find out whose they are. Approve only if the place belongs to this project, and what is there may go.",
+    },
 ];
 
 #[cfg(test)]
@@ -107,6 +122,9 @@ mod tests {
             "service.other-images",
             "task.new",
             "task.other-images",
+            "files.created",
+            "files.deleted",
+            "files.foreign",
         ]);
         let explained: Vec<&str> = FINDING_RULES.iter().map(|rule| rule.name).collect();
         assert_eq!(explained, rules.collect::<Vec<_>>());

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use manifest_schema::names::ServiceName;
-use manifest_schema::plan::{Finding, ImageChange, ServiceChange, Severity, TaskRun};
+use manifest_schema::plan::{FilesChange, Finding, ImageChange, ServiceChange, Severity, TaskRun};
 
 use super::findings::finding;
 
@@ -45,6 +45,33 @@ pub(super) fn of_task(run: &TaskRun) -> Vec<Finding> {
         high("task.other-images", what)
     }));
     found
+}
+
+/// The risks of putting files somewhere: what was there is gone, and maybe it was another's.
+pub(super) fn of_files(change: &FilesChange) -> Vec<Finding> {
+    let place = change.place();
+    let FilesChange { missing, deleted, foreign, .. } = change;
+    let rules = [
+        (
+            *missing,
+            "files.created",
+            Severity::Medium,
+            "isn't there yet; this deploy is the first to put files into it".to_owned(),
+        ),
+        (deleted.count > 0, "files.deleted", Severity::Medium, format!("would lose {}", objects(deleted.count))),
+        (
+            foreign.count > 0,
+            "files.foreign",
+            Severity::High,
+            format!("has {} that would go and that no deploy of this project put there", objects(foreign.count)),
+        ),
+    ];
+    let applying = rules.into_iter().filter(|(applies, ..)| *applies);
+    applying.map(|(_, rule, severity, what)| finding(rule, severity, &place, &what)).collect()
+}
+
+fn objects(count: u64) -> String {
+    if count == 1 { "1 object".to_owned() } else { format!("{count} objects") }
 }
 
 /// The containers that run an image from somewhere else, and where it is from.

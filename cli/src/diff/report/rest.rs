@@ -71,25 +71,26 @@ fn parts_of<V: Clone + Eq>(
 fn variables(step: &Step) -> BTreeMap<String, Variable> {
     match step {
         Step::Terraform { variables, .. } => variables.clone(),
-        Step::Service(_) | Step::Task(_) => BTreeMap::new(),
+        Step::Service(_) | Step::Task(_) | Step::Files(_) => BTreeMap::new(),
     }
 }
 
 fn containers(step: &Step) -> BTreeMap<String, String> {
     let containers = match step {
-        Step::Terraform { .. } => return BTreeMap::new(),
+        Step::Terraform { .. } | Step::Files(_) => return BTreeMap::new(),
         Step::Service(service) => &service.containers,
         Step::Task(task) => &task.containers,
     };
     containers.iter().map(|(container, image)| (container.to_string(), image.to_string())).collect()
 }
 
-/// What the step of a service or a task says beside images, by path.
+/// What any other step than Terraform's says beside images, by path.
 fn settings(step: &Step) -> BTreeMap<String, String> {
     match step {
         Step::Terraform { .. } => BTreeMap::new(),
         Step::Service(service) => service.settings(),
         Step::Task(task) => task.settings(),
+        Step::Files(files) => files.settings(),
     }
 }
 

@@ -8,7 +8,7 @@ use crate::keys::tests::key;
 use crate::manifest::tests::{build, report};
 use crate::manifest::{BuildManifest, BuildNumber};
 use crate::names::{ChangeId, EnvironmentName, ProjectName};
-use crate::plan::{Finding, PlanSummary, PlanSummarySchema, ServiceChange, Severity, TaskRun};
+use crate::plan::{FilesChange, Finding, PlanSummary, PlanSummarySchema, ServiceChange, Severity, TaskRun};
 use crate::statement::Outcome;
 use crate::statement::{self, Decision, PlanBase, ReviewVerdict, Statement, Subject, subject};
 use crate::trust::{ProjectPolicy, TrustPolicy};
@@ -101,6 +101,7 @@ pub(crate) struct World {
     pub(crate) findings: Vec<Finding>,
     pub(crate) services: Vec<ServiceChange>,
     pub(crate) tasks: Vec<TaskRun>,
+    pub(crate) files: Vec<FilesChange>,
     pub(crate) summary_edit: fn(&mut PlanSummary),
     pub(crate) planner_key: u8,
     pub(crate) plan_edit: fn(&mut statement::Plan),
@@ -144,6 +145,7 @@ impl World {
             findings: Vec::new(),
             services: Vec::new(),
             tasks: Vec::new(),
+            files: Vec::new(),
             summary_edit: |_| {},
             planner_key: seed::PLANNER,
             plan_edit: |_| {},
@@ -250,6 +252,7 @@ impl World {
             terraform: None,
             services: self.services.clone(),
             tasks: self.tasks.clone(),
+            files: self.files.clone(),
             findings: self.findings.clone(),
         };
         (self.summary_edit)(&mut summary);

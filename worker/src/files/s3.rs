@@ -1,0 +1,263 @@
+//! Files in Amazon S3.
+//!
+//! - What is there is told by S3's own SHA-256 of it, which it checked when the object came, and by its headers.
+//! - Every write names what it replaces (`If-None-Match`, `If-Match`), and so does every deletion: what somebody else did
+//!   in between is never overwritten.
+//! - Objects carry who put them there, in their metadata: `airlock-project` and `airlock-build`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Cursor;
+use std::path::Path;
+use std::time::Duration;
+
+use aws::{AwsError, Call, Connection, ErrorKind};
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::config::{Builder, RequestChecksumCalculation, ResponseChecksumValidation};
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{ChecksumMode, ServerSideEncryption};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use manifest_schema::Digest;
+use manifest_schema::manifest::{BlobRef, BuildManifest, FilesStep, Headers};
+use manifest_schema::names::ProjectName;
+use records::config::Places;
+use store::{AccountId, Store};
+
+use super::compare::{Delete, Found, Put, Wanted};
+use super::{AT_ONCE, Present, failed};
+use crate::session::Session;
+use crate::stop::Stop;
+
+/// Larger files wait on disk, verified, until they are sent.
+const IN_MEMORY: u64 = 1 << 20;
+/// Until S3 answers, beside the time that sending takes.
+const ANSWER: Duration = Duration::from_secs(60);
+/// In bytes per second, for how long sending may take.
+const SLOWEST: u64 = 256 << 10;
+/// Metadata of objects: whose they are.
+const PROJECT: &str = "airlock-project";
+/// Which build put them there.
+const BUILD: &str = "airlock-build";
+
+/// Places in S3, as the worker itself.
+pub(super) struct S3Files<'a> {
+    client: Client,
+    places: &'a Places,
+    project: &'a ProjectName,
+}
+
+impl<'a> S3Files<'a> {
+    pub(super) async fn open(session: &'a Session, places: &'a Places) -> Self {
+        let connection = Connection::new(&session.config().aws, &[]).await;
+        let config = Builder::from(connection.config())
+            .force_path_style(places.path_style)
+            // Objects bring their own SHA-256.
+            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+            .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+            .build();
+        Self { client: Client::from_conf(config), places, project: &session.request().project }
+    }
+
+    /// What is there of what a step wants; and what else, if that is to be deleted.
+    pub(super) async fn present(
+        &self,
+        step: &FilesStep,
+        wanted: &BTreeMap<String, Wanted<'_>>,
+    ) -> Result<Present, Stop> {
+        let listed = match self.list(step).await {
+            Ok(listed) => listed,
+            Err(error) if error.kind() == ErrorKind::Missing => return Ok(None),
+            Err(error) => return Err(refused(step, &error)),
+        };
+        let matter = listed.into_iter().filter(|key| step.delete || wanted.contains_key(key));
+        let looked = matter.map(|key| async move {
+            let found = self.head(step, &key).await.map_err(|error| refused(step, &error))?;
+            Ok::<_, Stop>(found.map(|found| (key, found)))
+        });
+        let looked: Vec<_> = stream::iter(looked).buffer_unordered(AT_ONCE).try_collect().await?;
+        Ok(Some(looked.into_iter().flatten().collect()))
+    }
+
+    /// Every key at the place.
+    async fn list(&self, step: &FilesStep) -> Result<BTreeSet<String>, AwsError> {
+        let call = || Call { action: "s3:ListBucket", resource: format!("arn:aws:s3:::{}", step.bucket) };
+        let mut keys = BTreeSet::new();
+        let mut next = None;
+        loop {
+            let listing = self.client.list_objects_v2().bucket(step.bucket.as_str()).prefix(step.key_prefix());
+            let listing = listing.set_continuation_token(next).set_expected_bucket_owner(self.owner());
+            let page = listing.send().await.map_err(|error| AwsError::new(call(), error))?;
+            for object in page.contents() {
+                let key = object.key().filter(|key| key.starts_with(&step.key_prefix()));
+                keys.insert(
+                    key.ok_or_else(|| AwsError::incomplete(call(), "it lists what wasn't asked for"))?.to_owned(),
+                );
+            }
+            next = page.next_continuation_token().map(str::to_owned);
+            match (page.is_truncated(), &next) {
+                (Some(true), None) => return Err(AwsError::incomplete(call(), "its listing breaks off")),
+                (Some(true), Some(_)) => {}
+                (Some(false) | None, _) => return Ok(keys),
+            }
+        }
+    }
+
+    /// An object; `None` if there is none.
+    async fn head(&self, step: &FilesStep, key: &str) -> Result<Option<Found>, AwsError> {
+        let call = object_call("s3:GetObject", step, key);
+        let head = self.client.head_object().bucket(step.bucket.as_str()).key(key);
+        let head = head.checksum_mode(ChecksumMode::Enabled).set_expected_bucket_owner(self.owner());
+        match head.send().await {
+            Ok(output) => self.found(call, output).map(Some),
+            Err(error) => match AwsError::new(call, error) {
+                missing if missing.kind() == ErrorKind::Missing => Ok(None),
+                error => Err(error),
+            },
+        }
+    }
+
+    fn found(&self, call: Call, output: HeadObjectOutput) -> Result<Found, AwsError> {
+        let whose = output.metadata().and_then(|metadata| metadata.get(PROJECT));
+        Ok(Found {
+            digest: output.checksum_sha256().and_then(digest),
+            ours: whose.map(String::as_str) == Some(self.project.as_str()),
+            tag: output.e_tag().ok_or_else(|| AwsError::incomplete(call, "it has no ETag"))?.to_owned(),
+            headers: Some(Headers {
+                content_type: output.content_type,
+                cache_control: output.cache_control,
+                content_disposition: output.content_disposition,
+                content_encoding: output.content_encoding,
+                content_language: output.content_language,
+            }),
+        })
+    }
+
+    /// Writes an object, unless it isn't any more what it was.
+    pub(super) async fn put(
+        &self,
+        step: &FilesStep,
+        manifest: &BuildManifest,
+        put: &Put<'_>,
+        artifacts: &Store,
+        scratch: &Path,
+    ) -> Result<(), Stop> {
+        let Wanted { file, headers } = &put.wanted;
+        let blob = BlobRef { digest: file.digest, size: file.size };
+        // Dropped, and with it the file removed, once the object is there.
+        let (body, _waiting) = body(step, &blob, artifacts, scratch).await?;
+        let seconds = TimeoutConfig::builder().read_timeout(ANSWER + Duration::from_secs(file.size / SLOWEST)).build();
+        let key = &self.places.kms_key;
+        let call = self.client.put_object().bucket(step.bucket.as_str()).key(&put.key).body(body);
+        let call = call
+            .set_expected_bucket_owner(self.owner())
+            .checksum_sha256(BASE64_STANDARD.encode(file.digest.as_bytes()))
+            .set_content_type(headers.content_type.clone())
+            .set_cache_control(headers.cache_control.clone())
+            .set_content_disposition(headers.content_disposition.clone())
+            .set_content_encoding(headers.content_encoding.clone())
+            .set_content_language(headers.content_language.clone())
+            .set_server_side_encryption(key.is_some().then_some(ServerSideEncryption::AwsKms))
+            .set_ssekms_key_id(key.clone())
+            .metadata(PROJECT, self.project.as_str())
+            .metadata(BUILD, manifest.build.number().to_string());
+        let call = match &put.over {
+            None => call.if_none_match("*"),
+            Some(found) => call.if_match(&found.tag),
+        };
+        let config = aws_sdk_s3::Config::builder().timeout_config(seconds);
+        // The signature covers the checksum.
+        match call.customize().config_override(config).disable_payload_signing().send().await {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let error = AwsError::new(object_call("s3:PutObject", step, &put.key), error);
+                let now = self.after(step, &put.key, error).await?;
+                // An earlier attempt, whose answer was lost, wrote it.
+                let ours = now.is_some_and(|now| now.ours && now.digest == Some(file.digest));
+                if ours { Ok(()) } else { Err(changed(step, &put.key)) }
+            }
+        }
+    }
+
+    /// Deletes an object, unless it isn't any more what it was.
+    pub(super) async fn delete(&self, step: &FilesStep, delete: &Delete) -> Result<(), Stop> {
+        let Delete { key, found } = delete;
+        let call = self.client.delete_object().bucket(step.bucket.as_str()).key(key).if_match(&found.tag);
+        match call.set_expected_bucket_owner(self.owner()).send().await {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let error = AwsError::new(object_call("s3:DeleteObject", step, key), error);
+                match self.after(step, key, error).await? {
+                    None => Ok(()),
+                    Some(_) => Err(changed(step, key)),
+                }
+            }
+        }
+    }
+
+    /// What an object is after a call failed because it isn't what it was.
+    async fn after(&self, step: &FilesStep, key: &str, error: AwsError) -> Result<Option<Found>, Stop> {
+        let another = [ErrorKind::ConditionFailed, ErrorKind::Missing, ErrorKind::Conflict];
+        match another.contains(&error.kind()) {
+            true => self.head(step, key).await.map_err(|error| refused(step, &error)),
+            false => Err(refused(step, &error)),
+        }
+    }
+
+    fn owner(&self) -> Option<String> {
+        self.places.owner.clone().map(AccountId::into)
+    }
+}
+
+/// A file's bytes, verified. What is too large for memory is in a file.
+async fn body(
+    step: &FilesStep,
+    blob: &BlobRef,
+    artifacts: &Store,
+    scratch: &Path,
+) -> Result<(ByteStream, Option<tempfile::TempPath>), Stop> {
+    if blob.size <= IN_MEMORY {
+        let bytes = artifacts.read_blob(blob, Cursor::new(Vec::new())).await?;
+        return Ok((ByteStream::from(bytes.into_inner()), None));
+    }
+    let file = tempfile::NamedTempFile::new_in(scratch);
+    let file = file.map_err(|error| failed(step, format!("can't write to {}: {error}", scratch.display())))?;
+    let path = artifacts.read_blob(blob, file).await?.into_temp_path();
+    let body = ByteStream::from_path(&path).await;
+    Ok((body.map_err(|error| failed(step, format!("can't read {}: {error}", path.display())))?, Some(path)))
+}
+
+/// A checksum of the whole object, as S3 writes it; one that is of an object's parts is followed by their number.
+fn digest(checksum: &str) -> Option<Digest> {
+    let bytes: [u8; 32] = BASE64_STANDARD.decode(checksum).ok()?.try_into().ok()?;
+    Some(Digest::from_bytes(bytes))
+}
+
+fn object_call(action: &'static str, step: &FilesStep, key: &str) -> Call {
+    Call { action, resource: format!("arn:aws:s3:::{}/{key}", step.bucket) }
+}
+
+fn refused(step: &FilesStep, error: &AwsError) -> Stop {
+    failed(step, format!("{error}: {}", error.advice()))
+}
+
+fn changed(step: &FilesStep, key: &str) -> Stop {
+    failed(step, format!("somebody else changed {key} at the same time: it was left as it is"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_checksum_of_the_whole_object_says_what_is_in_it() {
+        let of = Digest::of(b"hello");
+        let text = BASE64_STANDARD.encode(of.as_bytes());
+        assert_eq!(digest(&text), Some(of));
+        for other in [format!("{text}-2"), String::new(), "AAAA".to_owned(), "no base64!".to_owned()] {
+            assert_eq!(digest(&other), None, "{other}");
+        }
+    }
+}

@@ -128,6 +128,43 @@ fn a_task_of_a_cancelled_job_is_stopped() {
     world.expect_as_before();
 }
 
+#[test]
+fn a_task_is_stopped_with_the_worker_that_follows_it() {
+    let world = sleeping("60", "");
+    let (deploy, job, task) = running(&world);
+    world.double.interrupt(&world.task_of(&job));
+    deploy.end().exits(5).explains(&["it was stopped"]);
+    assert_eq!(world.double.task(&task.arn).status, TaskStatus::Stopped);
+    world.expect_as_before();
+    assert_eq!(world.records()[0]["steps"][2]["outcome"], "not-begun");
+}
+
+#[test]
+fn a_task_that_would_have_what_another_project_has_needs_a_person() {
+    let world = Services::running("billing/web:7");
+    world.task(&["/migrate"], "");
+    world.planned();
+    assert_eq!(rules(&world.planned_change()), ["service.other-images", "task.new", "task.other-images"]);
+}
+
+#[test]
+fn a_task_like_a_service_that_is_not_there_needs_a_person_and_then_the_service() {
+    let world = Services::new();
+    world.task(&["/migrate"], "");
+    world.double.delete_service(&world.service);
+    world.double.wait_for_service(&world.service, |service| service.status == "INACTIVE");
+    let planned = world.planned();
+    let summary = world.planned_change();
+    assert_eq!(
+        (&summary["tasks"][0]["taskDefinition"], rules(&summary)),
+        (&Value::Null, vec!["task.new", "service.created"])
+    );
+    let yes = world.approve(&planned);
+    // Terraform was to make it, and didn't.
+    world.apply(&planned, &[&yes]).run.exits(5);
+    assert!(world.tasks().is_empty());
+}
+
 /// The first two calls are the gateway's, which starts workers.
 #[test]
 fn one_task_is_run_whatever_becomes_of_the_calls() {

@@ -208,6 +208,8 @@ fn of_answer(code: Option<&str>, message: Option<&str>, status: Option<u16>) -> 
         | "UnsupportedOperationException" => {
             return ErrorKind::Unusable;
         }
+        // EventBridge's is no 409: somebody else changes the same rule.
+        "ConcurrentModificationException" => return ErrorKind::Conflict,
         "RequestTimeTooSkewed" | "RequestExpired" | "RequestInTheFuture" => return ErrorKind::ClockSkew,
         "PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException" => {
             return ErrorKind::WrongRegion;

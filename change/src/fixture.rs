@@ -116,6 +116,7 @@ pub(crate) fn summary() -> PlanSummary {
         services: Vec::new(),
         tasks: Vec::new(),
         files: Vec::new(),
+        schedules: Vec::new(),
         findings: Vec::new(),
     }
 }

@@ -3,6 +3,8 @@
 mod artifact;
 mod files;
 mod provider;
+mod revision;
+mod schedule;
 mod service;
 mod step;
 mod task;
@@ -23,7 +25,9 @@ use crate::time::Timestamp;
 pub use artifact::{Artifact, ArtifactKind, BlobEntry, BlobRef, Content, VendoredModule};
 pub use files::{FilesStep, HeaderRule, HeaderValue, Headers, PathPattern};
 pub use provider::{Platform, Provider, ProviderAddress, ProviderVersion};
-pub use service::{SecretReference, ServiceStep, environment_path, secret_path};
+pub use revision::{Revision, environment_path, secret_path};
+pub use schedule::{ScheduleStep, Trigger};
+pub use service::{SecretReference, ServiceStep};
 pub use step::{Step, Variable};
 pub use task::TaskStep;
 pub use tree::{FileEntry, FileMode, LinkEntry, TreeProblem, check_tree, tree_digest};
@@ -249,7 +253,7 @@ impl BuildManifest {
     pub fn terraform(&self) -> Option<(&Artifact, &BTreeMap<String, Variable>)> {
         self.deploy.iter().find_map(|step| match step {
             Step::Terraform { artifact, variables } => Some((self.artifact(artifact)?, variables)),
-            Step::Service(_) | Step::Task(_) | Step::Files(_) => None,
+            Step::Service(_) | Step::Task(_) | Step::Files(_) | Step::Schedule(_) => None,
         })
     }
 
@@ -257,7 +261,7 @@ impl BuildManifest {
     pub fn services(&self) -> impl Iterator<Item = &ServiceStep> {
         self.deploy.iter().filter_map(|step| match step {
             Step::Service(service) => Some(service),
-            Step::Terraform { .. } | Step::Task(_) | Step::Files(_) => None,
+            Step::Terraform { .. } | Step::Task(_) | Step::Files(_) | Step::Schedule(_) => None,
         })
     }
 
@@ -265,7 +269,7 @@ impl BuildManifest {
     pub fn tasks(&self) -> impl Iterator<Item = &TaskStep> {
         self.deploy.iter().filter_map(|step| match step {
             Step::Task(task) => Some(task),
-            Step::Terraform { .. } | Step::Service(_) | Step::Files(_) => None,
+            Step::Terraform { .. } | Step::Service(_) | Step::Files(_) | Step::Schedule(_) => None,
         })
     }
 
@@ -276,7 +280,15 @@ impl BuildManifest {
                 Content::Directory { files, .. } => Some((step, files.as_slice())),
                 Content::File | Content::Provider(_) | Content::Terraform { .. } | Content::Image(_) => None,
             },
-            Step::Terraform { .. } | Step::Service(_) | Step::Task(_) => None,
+            Step::Terraform { .. } | Step::Service(_) | Step::Task(_) | Step::Schedule(_) => None,
+        })
+    }
+
+    /// The steps of scheduled tasks, in their order.
+    pub fn schedules(&self) -> impl Iterator<Item = &ScheduleStep> {
+        self.deploy.iter().filter_map(|step| match step {
+            Step::Schedule(schedule) => Some(schedule),
+            Step::Terraform { .. } | Step::Service(_) | Step::Task(_) | Step::Files(_) => None,
         })
     }
 
@@ -362,8 +374,12 @@ impl BuildManifest {
                     }
                     places.push(files);
                 }
+                Step::Schedule(schedule) => {
+                    schedule.revision().check().map_err(|problem| format!("{step}: {problem}"))?;
+                }
             }
         }
+        Trigger::expect_different(self.schedules().map(|step| &step.trigger))?;
         if let Some(split) = self.split_group() {
             return Err(format!("the steps of group {split} don't follow one another"));
         }

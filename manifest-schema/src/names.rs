@@ -1,7 +1,8 @@
 //! Names that people and CI choose, checked once where they enter.
 //!
-//! Every name but a parameter's, a cluster's and a variable's is safe as one component of a storage key and of a file
-//! path: it starts and ends with a letter or a digit, so it is never empty, `.` or `..`, and holds no separator.
+//! Every name but a parameter's, a cluster's, a variable's, a schedule's and an event bus's is safe as one component of a
+//! storage key and of a file path: it starts and ends with a letter or a digit, so it is never empty, `.` or `..`, and holds
+//! no separator.
 
 mod paths;
 
@@ -75,6 +76,23 @@ const BUCKET_RULE: &str = "use 3 to 63 of a-z 0-9 . -, starting and ending with 
 /// S3 user guide, "General purpose bucket naming rules".
 fn is_bucket(value: &str) -> bool {
     value.len() >= 3 && is_lower(value) && !value.contains('_')
+}
+
+const SCHEDULE_RULE: &str = "use 1 to 64 of A-Z a-z 0-9 . _ -, and neither . nor ..";
+
+/// EventBridge API reference, `PutRule`, "Name", and `Target`, "Id"; EventBridge Scheduler API reference, `CreateSchedule`,
+/// "Name" and "GroupName".
+fn is_schedule(value: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    (1..=64).contains(&value.len()) && value.bytes().all(allowed) && !matches!(value, "." | "..")
+}
+
+const BUS_RULE: &str = "use 1 to 256 of A-Z a-z 0-9 / . _ -; not its ARN";
+
+/// EventBridge API reference, `CreateEventBus`, "Name".
+fn is_bus(value: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'.' | b'_' | b'-');
+    (1..=256).contains(&value.len()) && value.bytes().all(allowed)
 }
 
 const VARIABLE_RULE: &str = "use 1 to 255 of A-Z a-z 0-9 _ . -, starting with a letter or _";
@@ -196,6 +214,14 @@ name_type!(
 name_type!(
     /// An S3 bucket.
     BucketName, "bucket's name", is_bucket, BUCKET_RULE, r"^(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"
+);
+name_type!(
+    /// A schedule or a rule of EventBridge, a group of schedules, or a rule's target.
+    ScheduleName, "name of a schedule or rule", is_schedule, SCHEDULE_RULE, r"^(?!\.{1,2}$)[A-Za-z0-9._-]{1,64}$"
+);
+name_type!(
+    /// An event bus.
+    EventBusName, "event bus's name", is_bus, BUS_RULE, r"^[A-Za-z0-9/._-]{1,256}$"
 );
 name_type!(
     /// An environment variable of a container.

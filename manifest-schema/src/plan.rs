@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::json::{Document, schema_tag, unique_map};
-use crate::manifest::BuildNumber;
+use crate::manifest::{BuildNumber, Trigger};
 use crate::names::{ClusterName, EnvironmentName, ProjectName, ServiceName, TaskName};
 
 pub use files::{FilesChange, Keys};
@@ -48,6 +48,9 @@ pub struct PlanSummary {
     /// What would change in each place of S3, in the order of the steps.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<FilesChange>,
+    /// What would change in each scheduled task, in the order of the steps.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub schedules: Vec<ScheduleChange>,
     /// Every risk found, whatever the trust policy suppresses.
     pub findings: Vec<Finding>,
 }
@@ -68,6 +71,7 @@ impl PlanSummary {
         self.terraform.as_ref().is_none_or(as_wanted)
             && !self.services.iter().any(ServiceChange::changes)
             && !self.files.iter().any(FilesChange::changes)
+            && !self.schedules.iter().any(ScheduleChange::changes)
     }
 }
 
@@ -253,6 +257,34 @@ pub struct TaskRun {
     /// What else would be another than in the service now, by path, as in services.
     #[serde(default, deserialize_with = "unique_map", skip_serializing_if = "BTreeMap::is_empty")]
     pub settings: BTreeMap<String, ValueChange>,
+}
+
+/// What would change in what a schedule or a rule starts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct ScheduleChange {
+    /// What starts it.
+    pub trigger: Trigger,
+    /// The cluster that it runs in; absent when the schedule, the rule or its target doesn't exist yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<ClusterName>,
+    /// ARN of the task definition that would be started now; absent when the schedule, the rule or its target doesn't
+    /// exist yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task_definition: Option<String>,
+    /// Container name → its image now and after.
+    #[serde(deserialize_with = "unique_map")]
+    pub containers: BTreeMap<ServiceName, ImageChange>,
+    /// What else would change, by path, as in services.
+    #[serde(default, deserialize_with = "unique_map", skip_serializing_if = "BTreeMap::is_empty")]
+    pub settings: BTreeMap<String, ValueChange>,
+}
+
+impl ScheduleChange {
+    /// Whether any container would run another image, or anything else would be another.
+    pub fn changes(&self) -> bool {
+        !self.settings.is_empty() || self.containers.values().any(ImageChange::changes)
+    }
 }
 
 /// A container's image before and after.

@@ -236,6 +236,15 @@ codes! {
     FilesUnsupported = "files.unsupported":
         "Files can't be put where the build asks for."
         => "Read what the message says about the place: change the step in `airlock.toml`, or the `files` of the workers' configuration.",
+    ScheduleFailed = "schedule.failed":
+        "What a schedule or a rule of EventBridge starts could not be moved to the build."
+        => "Read the message: it says what is started now; put right what it names, then plan again.",
+    ScheduleUnsupported = "schedule.unsupported":
+        "What a schedule or a rule of EventBridge starts can't be moved in the way that the build asks for."
+        => "Read what the message says about it: change its step in `airlock.toml`, the schedule or rule, or the worker's configuration.",
+    ScheduleOwnedTwice = "schedule.owned-twice":
+        "Terraform would change which task definition a schedule or a rule starts, and so does a step."
+        => "Let Terraform leave it alone: `lifecycle { ignore_changes = [ecs_target[0].task_definition_arn] }` in the rule's target, `[target[0].ecs_parameters[0].task_definition_arn]` in the schedule.",
     WorkerFailed = "worker.failed":
         "The worker could not go on: a store, a key or a disk failed it."
         => "Read the message, repair what it names, and launch again.",

@@ -3,9 +3,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests are tests")]
 
+use manifest_schema::manifest::Trigger;
 use manifest_schema::plan::{
-    FilesChange, ImageChange, Keys, LockedProvider, ResourceAction, ServiceChange, Severity, StateVersion, TaskRun,
-    TerraformChanges,
+    FilesChange, ImageChange, Keys, LockedProvider, ResourceAction, ScheduleChange, ServiceChange, Severity,
+    StateVersion, TaskRun, TerraformChanges,
 };
 use policy::plan::{Effects, PlanError, PlanParts, RULES, Verdict, Written, findings, verdict};
 use proptest::prelude::*;
@@ -241,6 +242,34 @@ fn each_risk_is_found_once_and_the_worst_comes_first() {
         "aws_ecs_service.web was changed outside of Terraform since the last apply (desired_count)."
     );
     assert!(!RULES.is_empty());
+}
+
+#[test]
+fn what_a_schedule_starts_needs_a_person_the_first_time_and_if_it_is_anothers() {
+    for (case, definition, elsewhere, expected) in [
+        ("another image of its own", Some("nightly:1"), None, &[][..]),
+        ("for the first time", None, None, &[("schedule.created", Severity::Medium)]),
+        (
+            "of another project",
+            Some("other:1"),
+            Some("registry.example/other"),
+            &[("schedule.other-images", Severity::High)],
+        ),
+    ] {
+        let elsewhere = elsewhere.map(str::to_owned);
+        let image = ImageChange { before: None, elsewhere, after: manifest_schema::digest::Digest::of(b"x") };
+        let schedule = ScheduleChange {
+            trigger: Trigger::Schedule { name: "nightly".parse().unwrap(), group: Some("jobs".parse().unwrap()) },
+            cluster: Some("main".parse().unwrap()),
+            task_definition: definition.map(str::to_owned),
+            containers: [("web".parse().unwrap(), image)].into(),
+            settings: Default::default(),
+        };
+        let found = findings(Effects { schedules: &[schedule], ..Default::default() });
+        let rules: Vec<_> = found.iter().map(|finding| (finding.rule.as_str(), finding.severity)).collect();
+        assert_eq!(rules, expected, "{case}");
+        assert!(found.iter().all(|finding| finding.address == "schedule jobs/nightly"), "{case}: {found:?}");
+    }
 }
 
 #[test]

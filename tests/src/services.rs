@@ -56,7 +56,12 @@ impl Services {
 
     /// Gives both workers another configuration.
     pub fn configure(&self, change: impl Fn(&str, &mut Value)) {
-        self.cloud.reconfigure(&[may()], |name, config| {
+        self.configure_with(&[], change);
+    }
+
+    /// The same, and their roles more policies.
+    pub fn configure_with(&self, policies: &[Value], change: impl Fn(&str, &mut Value)) {
+        self.cloud.reconfigure(&[&[may()], policies].concat(), |name, config| {
             config["cluster"] = json!({"ecs": {"cluster": CLUSTER}});
             config["registry"] = json!({"address": self.registry.address()});
             change(name, config);

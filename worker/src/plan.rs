@@ -15,6 +15,7 @@ use store::{Creation, Store};
 use crate::fetch::{self, Images};
 use crate::files;
 use crate::references;
+use crate::schedules;
 use crate::session::Session;
 use crate::stop::Stop;
 use crate::targets::{Changes, Targets};
@@ -42,6 +43,7 @@ pub(crate) async fn run(session: &Session) -> Result<(), Stop> {
     let mut saved = None;
     let mut changes = None;
     let mut owned = Vec::new();
+    let mut owned_triggers = Vec::new();
     if let Some(bundle) = fetched.bundle {
         let rules = &admission.environment().terraform;
         let mut terraform = Terraform::init(session, &work, bundle.root, rules).await?;
@@ -56,6 +58,7 @@ pub(crate) async fn run(session: &Session) -> Result<(), Stop> {
         // What a drift job finds is told, and nothing comes of it.
         if request.action == Action::Plan {
             owned = policy::plan::owned_services(planned.json()).map_err(Stop::failed)?;
+            owned_triggers = policy::plan::owned_triggers(planned.json()).map_err(Stop::failed)?;
         }
     }
     let mut of_targets = Targets::open(session).await.changes(manifest).await?;
@@ -63,6 +66,7 @@ pub(crate) async fn run(session: &Session) -> Result<(), Stop> {
         of_targets.forget_what_is_over();
     }
     expect_owned_once(&owned, &of_targets.services)?;
+    schedules::expect_owned_once(&owned_triggers, &of_targets.schedules)?;
     let summary = summary(&admission, changes, of_targets);
     session.may_go_on()?;
     finish(session, &admission, base, &summary, saved.as_deref()).await?;
@@ -109,7 +113,7 @@ fn expect_owned_once(owned: &[OwnedService], services: &[ServiceChange]) -> Resu
 pub(crate) fn summary(admission: &Admission, terraform: Option<TerraformChanges>, changes: Changes) -> PlanSummary {
     let request = admission.request();
     let findings = policy::plan::findings(Effects { terraform: terraform.as_ref(), ..changes.effects() });
-    let Changes { services, tasks, files } = changes;
+    let Changes { services, tasks, files, schedules } = changes;
     PlanSummary {
         schema: Default::default(),
         project: request.project.clone(),
@@ -121,6 +125,7 @@ pub(crate) fn summary(admission: &Admission, terraform: Option<TerraformChanges>
         services,
         tasks,
         files,
+        schedules,
         findings,
     }
 }

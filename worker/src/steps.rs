@@ -10,6 +10,7 @@ use manifest_schema::statement::Outcome;
 
 use crate::apply::{Prepared, planned};
 use crate::group::Group;
+use crate::schedules;
 use crate::session::Session;
 use crate::stop::Stop;
 
@@ -102,7 +103,7 @@ async fn ready(session: &Session, prepared: &mut Prepared<'_>, step: &Step) -> R
     session.may_go_on()?;
     match step {
         Step::Terraform { .. } | Step::Files(_) => Ok(()),
-        Step::Service(_) | Step::Task(_) => prepared.images.push_rest().await,
+        Step::Service(_) | Step::Task(_) | Step::Schedule(_) => prepared.images.push_rest().await,
     }
 }
 
@@ -151,6 +152,12 @@ async fn one(
             let approved = planned(admission)?.summary().tasks.iter().find(|run| run.task == task.task);
             let approved = approved.ok_or_else(|| Stop::failed(format!("the approved plan has no {step}")))?;
             prepared.targets.cluster.run(admission, task, approved).await
+        }
+        Step::Schedule(schedule) => {
+            let schedules = &planned(admission)?.summary().schedules;
+            let approved = schedules.iter().find(|change| change.trigger == schedule.trigger);
+            let approved = approved.ok_or_else(|| Stop::failed(format!("the approved plan has no {step}")))?;
+            schedules::deploy(&prepared.targets.cluster, admission, schedule, approved).await
         }
     }
 }

@@ -2,11 +2,12 @@
 
 use manifest_schema::Reason;
 use manifest_schema::manifest::BuildManifest;
-use manifest_schema::plan::{FilesChange, PlanSummary, ServiceChange, TaskRun};
+use manifest_schema::plan::{FilesChange, PlanSummary, ScheduleChange, ServiceChange, TaskRun};
 use policy::plan::Effects;
 
 use crate::cluster::Cluster;
 use crate::files::Files;
+use crate::schedules;
 use crate::session::Session;
 use crate::stop::Stop;
 
@@ -16,17 +17,19 @@ pub(crate) struct Changes {
     pub(crate) services: Vec<ServiceChange>,
     pub(crate) tasks: Vec<TaskRun>,
     pub(crate) files: Vec<FilesChange>,
+    pub(crate) schedules: Vec<ScheduleChange>,
 }
 
 impl Changes {
     /// What people agreed to.
-    pub(crate) fn approved(PlanSummary { services, tasks, files, .. }: &PlanSummary) -> Self {
-        Self { services: services.clone(), tasks: tasks.clone(), files: files.clone() }
+    pub(crate) fn approved(PlanSummary { services, tasks, files, schedules, .. }: &PlanSummary) -> Self {
+        Self { services: services.clone(), tasks: tasks.clone(), files: files.clone(), schedules: schedules.clone() }
     }
 
     /// What is judged of them.
     pub(crate) fn effects(&self) -> Effects<'_> {
-        Effects { terraform: None, services: &self.services, tasks: &self.tasks, files: &self.files }
+        let Self { services, tasks, files, schedules } = self;
+        Effects { terraform: None, services, tasks, files, schedules }
     }
 
     /// Leaves out what can't differ from what the build says: what runs once and is over.
@@ -36,11 +39,12 @@ impl Changes {
 
     /// What is another than in `planned`, in words.
     pub(crate) fn differ_in(&self, planned: &Self) -> Option<&'static str> {
-        let Self { services, tasks, files } = self;
+        let Self { services, tasks, files, schedules } = self;
         let same = [
             (*services == planned.services, "a service"),
             (*tasks == planned.tasks, "what a task runs like"),
             (*files == planned.files, "what is in a bucket"),
+            (*schedules == planned.schedules, "what a schedule or a rule starts"),
         ];
         same.into_iter().find(|(same, _)| !same).map(|(_, what)| what)
     }
@@ -49,7 +53,8 @@ impl Changes {
     pub(crate) fn count(&self) -> usize {
         let services = self.services.iter().filter(|service| service.changes()).count();
         let places = self.files.iter().filter(|place| place.changes()).count();
-        services + self.tasks.len() + places
+        let schedules = self.schedules.iter().filter(|schedule| schedule.changes()).count();
+        services + self.tasks.len() + places + schedules
     }
 }
 
@@ -73,7 +78,8 @@ impl<'a> Targets<'a> {
         let mut refused = Vec::new();
         let (services, tasks) = or_refused(self.cluster.changes(manifest).await, &mut refused)?;
         let files = or_refused(self.files.changes(manifest).await, &mut refused)?;
-        if refused.is_empty() { Ok(Changes { services, tasks, files }) } else { Err(Stop::Refused(refused)) }
+        let schedules = or_refused(schedules::changes(&self.cluster, manifest).await, &mut refused)?;
+        if refused.is_empty() { Ok(Changes { services, tasks, files, schedules }) } else { Err(Stop::Refused(refused)) }
     }
 }
 

@@ -15,11 +15,15 @@ use aws_sdk_ecs::error::BoxError;
 use aws_smithy_types::body::SdkBody;
 use serde_json::Value;
 
-/// Has the SDK send this body and gives the answer's, both as they are.
+/// Has the SDK send this body and gives the answer's, both as they are. What of the request isn't its body, such as names
+/// in its path, is said to the operation's builder, which then stands for the operation.
 macro_rules! verbatim {
-    ($client:expr, $operation:ident, $call:expr, $body:expr) => {{
-        let verbatim = $crate::verbatim::Verbatim::sending($body);
-        match $client.$operation().customize().interceptor(verbatim.clone()).send().await {
+    ($client:expr, $operation:ident, $call:expr, $body:expr) => {
+        $crate::verbatim::verbatim!($client.$operation(), $call, $crate::verbatim::Verbatim::sending($body))
+    };
+    ($request:expr, $call:expr, $verbatim:expr) => {{
+        let verbatim = $verbatim;
+        match $request.customize().interceptor(verbatim.clone()).send().await {
             Ok(_) => verbatim.answer().ok_or_else(|| aws::AwsError::incomplete($call, "the answer is no JSON")),
             Err(error) => Err(aws::AwsError::new($call, error)),
         }
@@ -27,16 +31,21 @@ macro_rules! verbatim {
 }
 pub(crate) use verbatim;
 
-/// Replaces one request's body, and keeps the answer's.
+/// Replaces one request's body, if it has one, and keeps the answer's.
 #[derive(Clone)]
 pub(crate) struct Verbatim {
-    body: Arc<[u8]>,
+    body: Option<Arc<[u8]>>,
     answer: Arc<Mutex<Option<Vec<u8>>>>,
 }
 
 impl Verbatim {
     pub(crate) fn sending(body: &Value) -> Self {
-        Self { body: body.to_string().into_bytes().into(), answer: Arc::default() }
+        Self { body: Some(body.to_string().into_bytes().into()), answer: Arc::default() }
+    }
+
+    /// Of a request without a body.
+    pub(crate) fn asking() -> Self {
+        Self { body: None, answer: Arc::default() }
     }
 
     /// The answer, once there is one.
@@ -64,9 +73,11 @@ impl Intercept for Verbatim {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let request = context.request_mut();
-        request.headers_mut().insert("content-length", self.body.len().to_string());
-        *request.body_mut() = SdkBody::from(&*self.body);
+        if let Some(body) = &self.body {
+            let request = context.request_mut();
+            request.headers_mut().insert("content-length", body.len().to_string());
+            *request.body_mut() = SdkBody::from(&**body);
+        }
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! What a plan would do, as short as a ticket wants it.
 
+use manifest_schema::manifest::Trigger;
 use manifest_schema::names::{ServiceName, TaskName};
 use manifest_schema::plan::{FilesChange, Finding, PlanSummary, ResourceAction, TerraformChanges};
 use schemars::JsonSchema;
@@ -20,6 +21,9 @@ pub struct PlanInBrief {
     /// The places of S3 whose files change, `BUCKET/PREFIX`, in the order of the steps.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<String>,
+    /// The schedules and rules whose tasks change, in the order of the steps.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub schedules: Vec<Trigger>,
     /// Every risk found, whatever the trust policy suppresses.
     pub findings: Vec<Finding>,
 }
@@ -51,6 +55,7 @@ impl From<&PlanSummary> for PlanInBrief {
             services: summary.services.iter().map(|service| service.service.clone()).collect(),
             tasks: summary.tasks.iter().map(|run| run.task.clone()).collect(),
             files: summary.files.iter().filter(|place| place.changes()).map(FilesChange::place).collect(),
+            schedules: summary.schedules.iter().map(|schedule| schedule.trigger.clone()).collect(),
             findings: summary.findings.clone(),
         }
     }

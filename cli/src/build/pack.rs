@@ -94,6 +94,7 @@ pub(crate) fn steps(project: &Project) -> Vec<Step> {
         StepConfig::Service(service) => Step::Service(service.clone()),
         StepConfig::Task(task) => Step::Task(task.clone()),
         StepConfig::Files(files) => Step::Files(files.clone()),
+        StepConfig::Schedule(schedule) => Step::Schedule(schedule.clone()),
     };
     project.config.deploy.iter().map(step).collect()
 }

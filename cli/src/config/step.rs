@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use manifest_schema::manifest::{
-    FilesStep, HeaderRule, HeaderValue, PathPattern, SecretReference, ServiceStep, TaskStep,
+    FilesStep, HeaderRule, HeaderValue, PathPattern, ScheduleStep, SecretReference, ServiceStep, TaskStep, Trigger,
 };
 use manifest_schema::names::{
-    ArtifactName, BucketName, ClusterName, GroupName, ParameterName, RelativePath, ServiceName, TaskName, VariableName,
+    ArtifactName, BucketName, ClusterName, EventBusName, GroupName, ParameterName, RelativePath, ScheduleName,
+    ServiceName, TaskName, VariableName,
 };
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, IgnoredAny, MapAccess, Visitor};
@@ -30,6 +31,8 @@ pub(crate) enum StepConfig {
     Task(TaskStep),
     /// Put files into S3.
     Files(FilesStep),
+    /// Move what a schedule or a rule starts.
+    Schedule(ScheduleStep),
 }
 
 /// A Terraform input variable: a text, or a table with one key, which names where its value comes from.
@@ -124,6 +127,11 @@ step_fields! {
     prefix: RelativePath,
     headers: Vec<HeaderFields>,
     delete: bool,
+    schedule: ScheduleName,
+    schedule_group: ScheduleName,
+    rule: ScheduleName,
+    event_bus: EventBusName,
+    target: ScheduleName,
 }
 
 /// One rule of a files step's headers.
@@ -216,7 +224,40 @@ const KINDS: &[Kind] = &[
             }))
         },
     },
+    Kind {
+        name: "schedule",
+        needs: &["containers"],
+        may_have: &["schedule-group", "cpu", "memory", "environment", "secrets"],
+        step: |mut fields| {
+            let trigger = Trigger::Schedule { name: fields.schedule.take()?, group: fields.schedule_group.take() };
+            fields.scheduled(trigger)
+        },
+    },
+    Kind {
+        name: "rule",
+        needs: &["containers"],
+        may_have: &["event-bus", "target", "cpu", "memory", "environment", "secrets"],
+        step: |mut fields| {
+            let (event_bus, target) = (fields.event_bus.take(), fields.target.take());
+            let trigger = Trigger::Rule { name: fields.rule.take()?, event_bus, target };
+            fields.scheduled(trigger)
+        },
+    },
 ];
+
+impl StepFields {
+    /// The step of what starts tasks.
+    fn scheduled(self, trigger: Trigger) -> Option<StepConfig> {
+        Some(StepConfig::Schedule(ScheduleStep {
+            trigger,
+            containers: self.containers?,
+            cpu: self.cpu,
+            memory: self.memory,
+            environment: self.environment.unwrap_or_default(),
+            secrets: self.secrets.unwrap_or_default(),
+        }))
+    }
+}
 
 impl Kind {
     /// The kind of a step that has these fields, and no others than it may have.
@@ -342,5 +383,43 @@ mod tests {
                 "timeoutSeconds = 60",
             ]
         );
+    }
+
+    #[test]
+    fn a_schedule_or_a_rule_says_what_it_starts() {
+        let containers = "containers = { app = \"web\" }";
+        let parse = |lines: &str| Config::parse(&format!("project = \"a\"\n[[deploy]]\n{lines}\n{containers}\n"));
+        for (lines, told, settings) in [
+            ("schedule = \"nightly\"", "schedule nightly", &[][..]),
+            (
+                "schedule = \"nightly\"\nschedule-group = \"jobs\"\ncpu = 512\nenvironment = { app = { DAYS = \"7\" } }",
+                "schedule jobs/nightly",
+                &["containers.app.environment.DAYS = \"7\"", "cpu = 512"],
+            ),
+            ("rule = \"nightly\"", "rule nightly", &[]),
+            (
+                "rule = \"nightly\"\nevent-bus = \"orders\"\ntarget = \"report\"",
+                "rule orders/nightly (target report)",
+                &[],
+            ),
+        ] {
+            let config = parse(lines).unwrap();
+            let [StepConfig::Schedule(step)] = config.deploy.as_slice() else { panic!("{config:?}") };
+            let said = step.revision().settings().into_iter();
+            let said: Vec<_> = said.map(|(path, value)| format!("{path} = {value}")).collect();
+            assert_eq!(step.trigger.to_string(), told);
+            assert_eq!(said, settings);
+        }
+        for (lines, problem) in [
+            ("schedule = \"nightly\"\nrule = \"nightly\"", "a schedule step has no rule"),
+            ("schedule = \"nightly\"\ntarget = \"report\"", "a schedule step has no target"),
+            ("schedule = \"nightly\"\ncluster = \"main\"", "a schedule step has no cluster"),
+            ("rule = \"nightly\"\nschedule-group = \"jobs\"", "a rule step has no schedule-group"),
+            ("rule = \"..\"", "is not a name of a schedule or rule"),
+            ("rule = \"nightly\"\nevent-bus = \"arn:aws:x\"", "not its ARN"),
+        ] {
+            let (_, message) = parse(lines).unwrap_err();
+            assert!(message.contains(problem), "{lines}: {message}");
+        }
     }
 }

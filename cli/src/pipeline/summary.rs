@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use manifest_schema::names::ServiceName;
 use manifest_schema::plan::{
-    FilesChange, ImageChange, PlanSummary, ResourceAction, ResourceChange, ServiceChange, TaskRun, ValueChange,
+    FilesChange, ImageChange, PlanSummary, ResourceAction, ResourceChange, ScheduleChange, ServiceChange, TaskRun,
+    ValueChange,
 };
 
 use super::events::plural;
@@ -39,6 +41,9 @@ pub(crate) fn text(summary: &PlanSummary, paint: Paint) -> String {
     }
     for place in &summary.files {
         files_lines(&mut text, place, paint);
+    }
+    for schedule in &summary.schedules {
+        schedule_lines(&mut text, schedule, paint);
     }
     findings(&mut text, summary, paint);
     text
@@ -104,18 +109,35 @@ fn short(value: &str) -> String {
 fn service_lines(text: &mut String, change: &ServiceChange, paint: Paint) {
     let cluster = change.cluster.iter().map(|cluster| format!(" in {cluster}")).collect::<String>();
     let service = format!("service {}{cluster}", change.service);
-    for (container, image) in &change.containers {
+    image_lines(text, (&service, change.task_definition.is_some()), &change.containers, paint);
+    setting_lines(text, &change.settings);
+}
+
+fn schedule_lines(text: &mut String, change: &ScheduleChange, paint: Paint) {
+    let cluster = change.cluster.iter().map(|cluster| format!(" in {cluster}")).collect::<String>();
+    let schedule = format!("{}{cluster}", change.trigger);
+    image_lines(text, (&schedule, change.task_definition.is_some()), &change.containers, paint);
+    setting_lines(text, &change.settings);
+}
+
+/// The images of what is there, or isn't yet.
+fn image_lines(
+    text: &mut String,
+    (what, is_there): (&str, bool),
+    containers: &BTreeMap<ServiceName, ImageChange>,
+    paint: Paint,
+) {
+    for (container, image) in containers {
         let (now, after) = (image_now(image), image.after.short());
-        let line = if change.task_definition.is_none() {
-            paint.green(&format!("create   {service}: {container} runs {after}"))
+        let line = if !is_there {
+            paint.green(&format!("create   {what}: {container} runs {after}"))
         } else if image.changes() {
-            paint.yellow(&format!("update   {service}: {container} {now} → {after}"))
+            paint.yellow(&format!("update   {what}: {container} {now} → {after}"))
         } else {
-            format!("keep     {service}: {container} runs {after}")
+            format!("keep     {what}: {container} runs {after}")
         };
         let _ = writeln!(text, "  {line}");
     }
-    setting_lines(text, &change.settings);
 }
 
 /// What would run once. What it runs with, it has from its service.
@@ -209,6 +231,7 @@ fn findings(text: &mut String, summary: &PlanSummary, paint: Paint) {
 #[cfg(test)]
 mod tests {
     use manifest_schema::Digest;
+    use manifest_schema::manifest::Trigger;
     use manifest_schema::plan::{ImageChange, Keys, ValueChange};
 
     use super::*;
@@ -307,6 +330,33 @@ mod tests {
         text.clear();
         files_lines(&mut text, &change, Paint::off());
         assert_eq!(text, "  keep     files site (there is no such bucket yet)\n");
+    }
+
+    #[test]
+    fn a_schedule_is_told_like_a_service() {
+        let (old, new) = (Digest::of(b"old"), Digest::of(b"new"));
+        let (name, target) = ("nightly".parse().unwrap(), Some("report".parse().unwrap()));
+        let mut change = ScheduleChange {
+            trigger: Trigger::Rule { name, event_bus: None, target },
+            cluster: Some("main".parse().unwrap()),
+            task_definition: Some("nightly:1".to_owned()),
+            containers: [("app".parse().unwrap(), ImageChange { before: Some(old), elsewhere: None, after: new })]
+                .into(),
+            settings: [("cpu".to_owned(), ValueChange { before: None, after: Some("512".to_owned()) })].into(),
+        };
+        let told = |change: &ScheduleChange| {
+            let mut text = String::new();
+            schedule_lines(&mut text, change, Paint::off());
+            text
+        };
+        let (old, new) = (old.short(), new.short());
+        assert_eq!(
+            told(&change),
+            format!("  update   rule nightly (target report) in main: app {old} → {new}\n             cpu: → 512\n")
+        );
+        (change.cluster, change.task_definition) = (None, None);
+        change.settings.clear();
+        assert_eq!(told(&change), format!("  create   rule nightly (target report): app runs {new}\n"));
     }
 
     #[test]

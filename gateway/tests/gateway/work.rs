@@ -59,6 +59,7 @@ impl World {
             services: Vec::new(),
             tasks: Vec::new(),
             files: Vec::new(),
+            schedules: Vec::new(),
             findings: Vec::new(),
         };
         let about = vec![

@@ -70,5 +70,8 @@ fn demands(environment: &EnvironmentPolicy, circumstances: &Circumstances<'_>) -
     if definitions.any(Option::is_none) || summary.tasks.iter().any(|task| task.task_definition.is_none()) {
         demands.push("a service that doesn't exist yet".to_owned());
     }
+    if summary.schedules.iter().any(|schedule| schedule.task_definition.is_none()) {
+        demands.push("a schedule that doesn't exist yet".to_owned());
+    }
     demands
 }

@@ -6,7 +6,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{FilesStep, ServiceStep, TaskStep};
+use super::{FilesStep, ScheduleStep, ServiceStep, TaskStep};
 use crate::json::unique_map;
 use crate::names::{ArtifactName, GroupName, ParameterName};
 
@@ -28,6 +28,8 @@ pub enum Step {
     Task(TaskStep),
     /// Make a place in S3 hold files of this build.
     Files(FilesStep),
+    /// Make what a schedule or a rule of EventBridge starts run images of this build.
+    Schedule(ScheduleStep),
 }
 
 impl fmt::Display for Step {
@@ -37,6 +39,7 @@ impl fmt::Display for Step {
             Self::Service(step) => write!(f, "service {}", step.service),
             Self::Task(step) => write!(f, "task {}", step.task),
             Self::Files(step) => step.fmt(f),
+            Self::Schedule(step) => step.trigger.fmt(f),
         }
     }
 }
@@ -48,6 +51,7 @@ impl Step {
             Self::Terraform { .. } | Self::Files(_) => None,
             Self::Service(service) => Some(service.containers.values()),
             Self::Task(task) => Some(task.containers.values()),
+            Self::Schedule(schedule) => Some(schedule.containers.values()),
         };
         containers.into_iter().flatten()
     }
@@ -55,7 +59,7 @@ impl Step {
     /// The group that it is of.
     pub fn group(&self) -> Option<&GroupName> {
         match self {
-            Self::Terraform { .. } | Self::Task(_) | Self::Files(_) => None,
+            Self::Terraform { .. } | Self::Task(_) | Self::Files(_) | Self::Schedule(_) => None,
             Self::Service(service) => service.group.as_ref(),
         }
     }

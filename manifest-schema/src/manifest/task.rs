@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::service::{SecretReference, ServiceStep};
+use super::revision::Revision;
+use super::service::SecretReference;
 use crate::json::{unique_map, unique_maps};
 use crate::names::{ArtifactName, ClusterName, ServiceName, TaskName, VariableName};
 
@@ -63,29 +64,26 @@ impl TaskStep {
         self.timeout_seconds.unwrap_or(TIMEOUT)
     }
 
-    /// What it asks of the service's task definition, in the words of a step of the service.
-    pub fn of_service(&self) -> ServiceStep {
-        ServiceStep {
-            cluster: self.cluster.clone(),
-            environment: self.environment.clone(),
-            secrets: self.secrets.clone(),
-            ..ServiceStep::new(self.service.clone(), self.containers.clone())
-        }
+    /// What it changes in the service's task definition.
+    pub fn revision(&self) -> Revision<'_> {
+        let Self { containers, environment, secrets, .. } = self;
+        Revision { containers, cpu: None, memory: None, environment, secrets }
     }
 
     /// Everything that it says beside images, as people read it, by path.
     pub fn settings(&self) -> BTreeMap<String, String> {
-        let mut settings = self.of_service().settings();
+        let mut settings = self.revision().settings();
         settings.insert("service".to_owned(), self.service.to_string());
         settings.insert("command".to_owned(), format!("{:?}", self.command));
         let container = self.container.iter().map(|name| ("container".to_owned(), name.to_string()));
         let timeout = self.timeout_seconds.iter().map(|seconds| ("timeoutSeconds".to_owned(), seconds.to_string()));
-        settings.extend(container.chain(timeout));
+        let cluster = self.cluster.iter().map(|cluster| ("cluster".to_owned(), cluster.to_string()));
+        settings.extend(cluster.chain(container).chain(timeout));
         settings
     }
 
     pub(super) fn check(&self) -> Result<(), String> {
-        self.of_service().check()?;
+        self.revision().check()?;
         match self.runs_in() {
             Some(name) if self.containers.contains_key(name) => {}
             Some(name) => return Err(format!("container {name}, which runs the command, is not among its containers")),

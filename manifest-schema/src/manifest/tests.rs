@@ -81,6 +81,22 @@ fn grouped(name: &str, group: &str) -> Step {
 }
 
 #[test]
+fn schedules_and_rules_are_told_apart_by_all_that_names_them() {
+    let mut manifest = build(7);
+    manifest.deploy.extend([hourly(None, Some("a")), hourly(Some("default"), Some("b")), hourly(Some("x/y"), None)]);
+    let names: Vec<_> = manifest.schedules().map(|step| step.trigger.to_string()).collect();
+    let expected = [
+        "schedule jobs/nightly",
+        "rule orders/hourly (target report)",
+        "rule hourly (target a)",
+        "rule hourly (target b)",
+        "rule x/y/hourly",
+    ];
+    assert_eq!(names, expected);
+    assert_eq!(read(&manifest).unwrap(), manifest);
+}
+
+#[test]
 fn stages_are_steps_and_groups() {
     let mut manifest = build(7);
     manifest.deploy.truncate(1);
@@ -129,6 +145,29 @@ fn migration() -> TaskStep {
     }
 }
 
+/// A step with everything that a scheduled task's step can have.
+fn nightly() -> ScheduleStep {
+    ScheduleStep {
+        trigger: Trigger::Schedule { name: "nightly".parse().unwrap(), group: Some("jobs".parse().unwrap()) },
+        containers: [("app".parse().unwrap(), "web".parse().unwrap())].into(),
+        cpu: Some(512),
+        memory: Some(1024),
+        environment: [("app".parse().unwrap(), [("DAYS".parse().unwrap(), "7".to_owned())].into())].into(),
+        secrets: [(
+            "app".parse().unwrap(),
+            [("READER".parse().unwrap(), SecretReference::Secret("db/reader".parse().unwrap()))].into(),
+        )]
+        .into(),
+    }
+}
+
+/// A step of the rule `hourly`.
+fn hourly(bus: Option<&str>, target: Option<&str>) -> Step {
+    let (event_bus, target) = (bus.map(|bus| bus.parse().unwrap()), target.map(|target| target.parse().unwrap()));
+    let trigger = Trigger::Rule { name: "hourly".parse().unwrap(), event_bus, target };
+    Step::Schedule(ScheduleStep { trigger, ..nightly() })
+}
+
 /// A source at the commit that is `digit` forty times.
 pub(crate) fn source(uri: &str, digit: char) -> Source {
     Source {
@@ -171,6 +210,8 @@ pub(crate) fn build(number: u64) -> BuildManifest {
             Step::Service(sized_service()),
             service("worker", "web"),
             Step::Task(migration()),
+            Step::Schedule(nightly()),
+            hourly(Some("orders"), Some("report")),
         ],
         evidence: vec![report("sast", "clean")],
     }
@@ -342,6 +383,40 @@ fn inconsistent_manifests_are_refused() {
             "say which runs the command",
         ),
         (
+            "schedule twice",
+            |m| {
+                let trigger = Trigger::Schedule { name: "batch".parse().unwrap(), group: None };
+                m.deploy.push(Step::Schedule(ScheduleStep { trigger: trigger.clone(), ..nightly() }));
+                let Trigger::Schedule { name, .. } = trigger else { unreachable!() };
+                let trigger = Trigger::Schedule { name, group: Some("default".parse().unwrap()) };
+                m.deploy.push(Step::Schedule(ScheduleStep { trigger, ..nightly() }));
+            },
+            "schedule batch: there is another step of it",
+        ),
+        (
+            "the same target of a rule twice",
+            |m| m.deploy.push(hourly(Some("orders"), Some("report"))),
+            "rule orders/hourly (target report): there is another step of it",
+        ),
+        (
+            "a target of a rule, and whichever it has",
+            |m| m.deploy.push(hourly(Some("orders"), None)),
+            "rule orders/hourly: there is another step of it",
+        ),
+        (
+            "schedule without containers",
+            |m| m.deploy.push(Step::Schedule(ScheduleStep { containers: BTreeMap::new(), ..nightly() })),
+            "schedule jobs/nightly: no container is named",
+        ),
+        (
+            "schedule of what is no image",
+            |m| {
+                let containers = [("app".parse().unwrap(), "site".parse().unwrap())].into();
+                m.deploy.push(Step::Schedule(ScheduleStep { containers, ..nightly() }));
+            },
+            "schedule jobs/nightly: artifact site is of kind directory, not image",
+        ),
+        (
             "task of what is no image",
             |m| drop(task(m).containers.insert("app".parse().unwrap(), "site".parse().unwrap())),
             "task migrate: artifact site is of kind directory, not image",
@@ -398,6 +473,10 @@ fn malformed_manifests_are_refused() {
         ("cluster by its ARN", r#""cluster": "main""#, r#""cluster": "arn:aws:ecs:eu-central-1:1:cluster/main""#),
         ("task whose name is no family's", r#""task": "migrate""#, r#""task": "mi.grate""#),
         ("task with a command for a shell", r#""command": ["#, r#""command": "migrate", "_": ["#),
+        ("schedule by its ARN", r#""name": "nightly""#, r#""name": "arn:aws:scheduler:x:1:schedule/jobs/nightly""#),
+        ("schedule in another", r#""name": "nightly""#, r#""name": "..""#),
+        ("what is a schedule and a rule", r#""schedule": {"#, r#""rule": {"name": "x"}, "schedule": {"#),
+        ("unknown field of a schedule", r#""group": "jobs""#, r#""group": "jobs", "eventBus": "x""#),
         ("a fraction of a CPU", r#""cpu": 512"#, r#""cpu": 0.5"#),
         ("container twice", r#""app": "web""#, r#""app": "web", "app": "web""#),
         ("setuid", r#""mode": "0644""#, r#""mode": "4755""#),

@@ -15,12 +15,12 @@ use crate::gates::tests::world::{World, finding, record};
 use crate::gateway::{self, Answer, Bytes, DeploymentFiles, JobLine, JobStatus, Launched, PlanFiles, Query};
 use crate::job::{Action, Happening, JobId, JobOutcome, Phase, TaskId, Writer, WriterKind};
 use crate::json::to_bytes;
-use crate::manifest::BlobRef;
 use crate::manifest::tests::build;
+use crate::manifest::{BlobRef, Trigger};
 use crate::names::{GroupName, RelativePath};
 use crate::plan::{
-    FilesChange, ImageChange, Keys, LockedProvider, ResourceAction, ResourceChange, ServiceChange, StateVersion,
-    TaskRun, TerraformChanges, ValueChange,
+    FilesChange, ImageChange, Keys, LockedProvider, ResourceAction, ResourceChange, ScheduleChange, ServiceChange,
+    StateVersion, TaskRun, TerraformChanges, ValueChange,
 };
 use crate::pointer::{BuildPointer, LaunchPointer, PlanPointer};
 use crate::report::{Presence, Said, Signature, Signer, StatementReport, Stored, WrongBlob};
@@ -187,9 +187,20 @@ fn summary() -> PlanSummary {
         container: "app".parse().unwrap(),
         command: vec!["migrate".to_owned()],
         repeats: true,
-        containers: [("app".parse().unwrap(), image)].into(),
-        settings: [("cpu".to_owned(), cpu)].into(),
+        containers: [("app".parse().unwrap(), image.clone())].into(),
+        settings: [("cpu".to_owned(), cpu.clone())].into(),
     }];
+    let (name, group) = ("nightly".parse().unwrap(), Some("jobs".parse().unwrap()));
+    let (bus, target) = (Some("orders".parse().unwrap()), Some("report".parse().unwrap()));
+    let rule = Trigger::Rule { name: "nightly".parse().unwrap(), event_bus: bus, target };
+    let scheduled = [Trigger::Schedule { name, group }, rule].map(|trigger| ScheduleChange {
+        trigger,
+        cluster: Some("main".parse().unwrap()),
+        task_definition: Some("arn".to_owned()),
+        containers: [("app".parse().unwrap(), image.clone())].into(),
+        settings: [("cpu".to_owned(), cpu.clone())].into(),
+    });
+    summary.schedules = scheduled.into();
     summary.findings = vec![finding("a", "b")];
     summary
 }

@@ -106,6 +106,17 @@ pub const FINDING_RULES: &[FindingRule] = &[
         meaning: "Objects would be changed or deleted that no deploy of this project put there.",
         advice: "Find out whose they are. Approve only if the place belongs to this project, and what is there may go.",
     },
+    FindingRule {
+        name: "schedule.created",
+        meaning: "A schedule or a rule doesn't start a task yet: this deploy is the first to say which.",
+        advice: "Approve if it is meant to be there.",
+    },
+    FindingRule {
+        name: "schedule.other-images",
+        meaning: "A schedule or a rule starts an image that is from no repository of this build: it may be another \
+                  project's.",
+        advice: "Approve only if what it starts belongs to this project, and what it starts now may go.",
+    },
 ];
 
 #[cfg(test)]
@@ -125,6 +136,8 @@ mod tests {
             "files.created",
             "files.deleted",
             "files.foreign",
+            "schedule.created",
+            "schedule.other-images",
         ]);
         let explained: Vec<&str> = FINDING_RULES.iter().map(|rule| rule.name).collect();
         assert_eq!(explained, rules.collect::<Vec<_>>());

@@ -37,17 +37,7 @@ pub fn owned_services(json: &[u8]) -> Result<Vec<OwnedService>, PlanError> {
 }
 
 fn of(resource: &Resource<'_>) -> Result<Option<OwnedService>, PlanError> {
-    let creates = resource.actions()?.iter().any(|action| match action {
-        ResourceAction::Create => true,
-        ResourceAction::Read
-        | ResourceAction::Update
-        | ResourceAction::Delete
-        | ResourceAction::DeleteCreate
-        | ResourceAction::CreateDelete
-        | ResourceAction::Forget
-        | ResourceAction::Import
-        | ResourceAction::Move => false,
-    });
+    let creates = creates(resource)?;
     let (before, after) = (resource.node(resource.change.before)?, resource.node(resource.change.after)?);
     // What goes away runs nothing.
     let Some(after) = after.filter(|after| after.kind != Kind::Null) else { return Ok(None) };
@@ -64,12 +54,28 @@ fn of(resource: &Resource<'_>) -> Result<Option<OwnedService>, PlanError> {
     }))
 }
 
-fn field<'n, 'a>(node: &'n Node<'a>, name: &str) -> Option<&'n Node<'a>> {
+/// Whether Terraform thinks that a resource isn't there.
+pub(super) fn creates(resource: &Resource<'_>) -> Result<bool, PlanError> {
+    Ok(resource.actions()?.iter().any(|action| match action {
+        ResourceAction::Create => true,
+        ResourceAction::Read
+        | ResourceAction::Update
+        | ResourceAction::Delete
+        | ResourceAction::DeleteCreate
+        | ResourceAction::CreateDelete
+        | ResourceAction::Forget
+        | ResourceAction::Import
+        | ResourceAction::Move => false,
+    }))
+}
+
+/// An attribute that is known, and not null.
+pub(super) fn field<'n, 'a>(node: &'n Node<'a>, name: &str) -> Option<&'n Node<'a>> {
     let Kind::Object(fields) = &node.kind else { return None };
     fields.get(name).filter(|value| value.kind != Kind::Null)
 }
 
-fn text(node: Option<&Node<'_>>) -> Option<String> {
+pub(super) fn text(node: Option<&Node<'_>>) -> Option<String> {
     match &node?.kind {
         Kind::String(text) => Some(text.clone()),
         Kind::Null | Kind::Bool(_) | Kind::Number(_) | Kind::Array(_) | Kind::Object(_) => None,

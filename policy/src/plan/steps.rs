@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use manifest_schema::names::ServiceName;
-use manifest_schema::plan::{FilesChange, Finding, ImageChange, ServiceChange, Severity, TaskRun};
+use manifest_schema::plan::{FilesChange, Finding, ImageChange, ScheduleChange, ServiceChange, Severity, TaskRun};
 
 use super::findings::finding;
 
@@ -72,6 +72,21 @@ pub(super) fn of_files(change: &FilesChange) -> Vec<Finding> {
 
 fn objects(count: u64) -> String {
     if count == 1 { "1 object".to_owned() } else { format!("{count} objects") }
+}
+
+/// The risks of a scheduled task: nobody has seen it run, or it is another's.
+pub(super) fn of_schedule(change: &ScheduleChange) -> Vec<Finding> {
+    let trigger = change.trigger.to_string();
+    let mut found = Vec::new();
+    if change.task_definition.is_none() {
+        let what = "doesn't start a task yet; this deploy is the first to say which";
+        found.push(finding("schedule.created", Severity::Medium, &trigger, what));
+    }
+    found.extend(foreign_images(&change.containers).map(|(container, place)| {
+        let what = format!("starts {place} in the container {container}, which is from no repository of this build");
+        finding("schedule.other-images", Severity::High, &trigger, &what)
+    }));
+    found
 }
 
 /// The containers that run an image from somewhere else, and where it is from.

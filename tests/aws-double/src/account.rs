@@ -17,6 +17,14 @@ impl<'a> Account<'a> {
         Self { double, id }
     }
 
+    pub(crate) fn double(self) -> &'a Double {
+        self.double
+    }
+
+    pub(crate) fn id(self) -> &'a str {
+        self.id
+    }
+
     /// A user who may do what these policies allow, or a known one who may do that from now on; what they sign with.
     ///
     /// # Panics

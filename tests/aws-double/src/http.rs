@@ -18,10 +18,12 @@ pub(crate) type Response = hyper::Response<Body>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Service {
     Ecs,
+    Events,
     Kms,
     Lambda,
     Logs,
     S3,
+    Scheduler,
     Ssm,
     Sts,
     /// GitHub's tokens for its jobs.
@@ -69,13 +71,16 @@ impl Service {
         let Refusal { status, code, message, more } = refusal;
         let (status, more) = (*status, more.iter().cloned());
         match self {
-            Self::Ecs | Self::Kms | Self::Logs | Self::Ssm => {
+            Self::Ecs | Self::Events | Self::Kms | Self::Logs | Self::Ssm => {
                 let mut body = json!({ "__type": code, "message": message });
                 more.for_each(|(name, value)| body[name] = value);
                 response(status, "application/x-amz-json-1.1", body.to_string())
             }
-            Self::Lambda => {
-                let own = if code.starts_with("AccessDenied") || code == "ResourceNotFoundException" {
+            Self::Lambda | Self::Scheduler => {
+                let own = if self == Self::Scheduler
+                    || code.starts_with("AccessDenied")
+                    || code == "ResourceNotFoundException"
+                {
                     "Message"
                 } else {
                     "message"
@@ -111,7 +116,10 @@ impl Service {
     /// How it says that it is asked too often.
     pub(crate) fn throttled(self) -> Refusal {
         match self {
-            Self::Ecs | Self::Kms | Self::Logs | Self::Ssm => Refusal::new(400, "ThrottlingException", "Rate exceeded"),
+            Self::Ecs | Self::Events | Self::Kms | Self::Logs | Self::Ssm => {
+                Refusal::new(400, "ThrottlingException", "Rate exceeded")
+            }
+            Self::Scheduler => Refusal::new(429, "ThrottlingException", "Rate exceeded"),
             Self::Lambda => Refusal::new(429, "TooManyRequestsException", "Rate Exceeded.")
                 .with("Reason", "CallerRateLimitExceeded".into()),
             Self::S3 => Refusal::new(503, "SlowDown", "Please reduce your request rate."),
@@ -124,6 +132,8 @@ impl Service {
     pub(crate) fn broken(self) -> Refusal {
         match self {
             Self::Ecs => Refusal::new(500, "ServerException", "Service Unavailable. Please try again later."),
+            Self::Events => Refusal::new(500, "InternalException", "An internal error occurred."),
+            Self::Scheduler => Refusal::new(500, "InternalServerException", "Unexpected error."),
             Self::Kms => Refusal::new(500, "KMSInternalException", "The request was rejected. It can be retried."),
             Self::Lambda => {
                 Refusal::new(500, "ServiceException", "An error occurred and the request cannot be processed.")
@@ -189,10 +199,12 @@ impl Request {
         let path = self.path();
         match self.scope().as_ref().map(|scope| scope.service.as_str()) {
             Some("ecs") => Some(Service::Ecs),
+            Some("events") => Some(Service::Events),
             Some("kms") => Some(Service::Kms),
             Some("logs") => Some(Service::Logs),
             Some("lambda") => Some(Service::Lambda),
             Some("s3") => Some(Service::S3),
+            Some("scheduler") => Some(Service::Scheduler),
             Some("ssm") => Some(Service::Ssm),
             Some("sts") => Some(Service::Sts),
             Some(_) => None,

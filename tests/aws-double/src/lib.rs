@@ -1,6 +1,6 @@
 //! What of AWS the tests need and no emulator has, as one HTTP server on loopback: Lambda and ECS that run real
 //! programs, ECS's services and what their tasks write to CloudWatch Logs, STS and IAM over several accounts, KMS with
-//! Ed25519, Parameter Store, S3 that asks IAM before an S3 server behind it, and the tokens that GitHub gives its jobs.
+//! Ed25519, Parameter Store, what rules and schedules of EventBridge say, S3 that asks IAM before an S3 server behind it, and the tokens that GitHub gives its jobs.
 //! Each service speaks its own protocol; its module says what is true to AWS and what is not.
 //!
 //! It answers only calls by identities that it knows and whose credentials haven't expired, and takes a call for the
@@ -13,6 +13,7 @@
 mod account;
 mod description;
 mod ecs;
+mod events;
 mod failure;
 mod http;
 pub mod iam;
@@ -22,6 +23,8 @@ mod logs;
 mod people;
 mod process;
 mod s3;
+mod scheduler;
+mod schedules;
 mod server;
 mod services;
 mod ssm;
@@ -87,6 +90,8 @@ pub(crate) struct State {
     pub(crate) people: people::People,
     pub(crate) ecs: ecs::Ecs,
     pub(crate) lambda: lambda::Lambda,
+    pub(crate) rules: events::Rules,
+    pub(crate) schedules: Vec<scheduler::Schedule>,
     pub(crate) s3: s3::S3,
     pub(crate) parameters: Vec<ssm::Parameter>,
     pub(crate) failures: Vec<(String, Failure)>,

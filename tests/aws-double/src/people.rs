@@ -304,10 +304,14 @@ fn expired(service: Service) -> Refusal {
     match service {
         Service::S3 => Refusal::new(400, "ExpiredToken", "The provided token has expired."),
         Service::Sts => Refusal::new(403, "ExpiredToken", message),
-        Service::Lambda => Refusal::new(403, "ExpiredTokenException", message),
-        Service::Ecs | Service::Kms | Service::Logs | Service::Ssm | Service::Github | Service::Container => {
-            Refusal::new(400, "ExpiredTokenException", message)
-        }
+        Service::Lambda | Service::Scheduler => Refusal::new(403, "ExpiredTokenException", message),
+        Service::Ecs
+        | Service::Events
+        | Service::Kms
+        | Service::Logs
+        | Service::Ssm
+        | Service::Github
+        | Service::Container => Refusal::new(400, "ExpiredTokenException", message),
     }
 }
 
@@ -319,10 +323,14 @@ fn unknown(service: Service) -> Refusal {
             Refusal::new(403, "InvalidAccessKeyId", message)
         }
         Service::Sts => Refusal::new(403, "InvalidClientTokenId", message),
-        Service::Lambda => Refusal::new(403, "UnrecognizedClientException", message),
-        Service::Ecs | Service::Kms | Service::Logs | Service::Ssm | Service::Github | Service::Container => {
-            Refusal::new(400, "UnrecognizedClientException", message)
-        }
+        Service::Lambda | Service::Scheduler => Refusal::new(403, "UnrecognizedClientException", message),
+        Service::Ecs
+        | Service::Events
+        | Service::Kms
+        | Service::Logs
+        | Service::Ssm
+        | Service::Github
+        | Service::Container => Refusal::new(400, "UnrecognizedClientException", message),
     }
 }
 

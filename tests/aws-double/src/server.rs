@@ -11,7 +11,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
 use crate::http::{Refusal, Request, Response, Service, response};
-use crate::{Call, Core, Failure, ecs, lambda, sts};
+use crate::{Call, Core, Failure, ecs, lambda, scheduler, sts};
 
 /// The longest body of a request that isn't for S3, in bytes.
 const LONGEST: usize = 16 << 20;
@@ -89,7 +89,9 @@ fn action(request: &Request) -> Option<(Service, String)> {
     let action = match service {
         Service::Kms => format!("kms:{}", operation()?),
         Service::Ecs => format!("ecs:{}", operation()?),
+        Service::Events => format!("events:{}", operation()?),
         Service::Logs => format!("logs:{}", operation()?),
+        Service::Scheduler => scheduler::action(request)?.to_owned(),
         Service::Ssm => format!("ssm:{}", operation()?),
         Service::Lambda => lambda::name(request.path())
             .filter(|_| request.head.method == "POST")
@@ -115,7 +117,15 @@ async fn carry_out(
         Service::Github => return Ok(core.state().people.github(request)),
         Service::Container => return Ok(ecs::serve_container(core, request.path())),
         Service::Sts if action == "sts:AssumeRoleWithWebIdentity" => return core.state().assume_with_token(request),
-        Service::Ecs | Service::Kms | Service::Lambda | Service::Logs | Service::S3 | Service::Ssm | Service::Sts => {}
+        Service::Ecs
+        | Service::Events
+        | Service::Kms
+        | Service::Lambda
+        | Service::Logs
+        | Service::S3
+        | Service::Scheduler
+        | Service::Ssm
+        | Service::Sts => {}
     }
     let caller = core.state().people.who(service, request)?;
     let operation = action.split_once(':').map_or(action, |(_, operation)| operation);
@@ -126,6 +136,8 @@ async fn carry_out(
             _ => Err(Refusal::not_doubled(action)),
         },
         Service::Kms => core.state().kms(operation, request, &caller, failure.lie()),
+        Service::Events => core.state().events(operation, request, &caller),
+        Service::Scheduler => core.state().scheduler(operation, request, &caller),
         Service::Logs => core.state().logs(operation, request, &caller),
         Service::Ssm => core.state().ssm(operation, request, &caller),
         Service::Ecs => {
@@ -150,7 +162,9 @@ impl Core {
             Service::Lambda => {
                 lambda::name(request.path()).map(|name| [("FunctionName".to_owned(), name)].into()).unwrap_or_default()
             }
+            Service::Scheduler => scheduler::parameters(request),
             Service::Ecs
+            | Service::Events
             | Service::Kms
             | Service::Logs
             | Service::Ssm

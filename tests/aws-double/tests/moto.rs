@@ -242,3 +242,58 @@ fn parameters_and_secrets_are_read_as_moto_does() {
         both.same("ssm", "get_parameter", &json!({ "Name": name, "WithDecryption": true }), &but);
     }
 }
+
+#[test]
+fn rules_and_their_targets_are_put_and_said_as_moto_does() {
+    let mut both = Both::new();
+    let rule = json!({ "Name": "nightly", "ScheduleExpression": "rate(1 day)", "Description": "Every night" });
+    both.same("events", "put_rule", &rule, &[]);
+    both.same("events", "describe_rule", &json!({ "Name": "nightly" }), &["CreatedBy"]);
+    both.same("events", "describe_rule", &json!({ "Name": "none" }), &["more", "message"]);
+    let target = |count: u32| {
+        let target = json!({
+            "Id": "report", "Arn": "arn:aws:ecs:eu-central-1:111111111111:cluster/apps", "Input": "{}",
+            "RoleArn": "arn:aws:iam::111111111111:role/events", "EcsParameters": {
+                "TaskDefinitionArn": "arn:aws:ecs:eu-central-1:111111111111:task-definition/x:1", "TaskCount": count,
+            },
+        });
+        json!({ "Rule": "nightly", "Targets": [target] })
+    };
+    for put in [target(1), target(2)] {
+        both.same("events", "put_targets", &put, &[]);
+        both.same("events", "list_targets_by_rule", &json!({ "Rule": "nightly" }), &[]);
+    }
+    both.same("events", "list_targets_by_rule", &json!({ "Rule": "none" }), &["more", "message"]);
+    both.same(
+        "events",
+        "put_targets",
+        &json!({ "Rule": "none", "Targets": target(1)["Targets"] }),
+        &["more", "message"],
+    );
+}
+
+#[test]
+fn schedules_are_made_changed_and_said_as_moto_does() {
+    let mut both = Both::new();
+    both.theirs.call("scheduler", "create_schedule_group", json!({ "Name": "jobs" }));
+    let schedule = |expression: &str| {
+        json!({
+            "Name": "nightly", "GroupName": "jobs", "ScheduleExpression": expression, "State": "DISABLED",
+            "FlexibleTimeWindow": { "Mode": "OFF" }, "Target": {
+                "Arn": "arn:aws:ecs:eu-central-1:111111111111:cluster/apps", "Input": "{}",
+                "RoleArn": "arn:aws:iam::111111111111:role/scheduler", "EcsParameters": {
+                    "TaskDefinitionArn": "arn:aws:ecs:eu-central-1:111111111111:task-definition/x:1", "TaskCount": 1,
+                },
+            },
+        })
+    };
+    // moto doesn't know what becomes of a schedule that is over.
+    let dates =
+        ["ActionAfterCompletion", "CreationDate", "LastModificationDate", "ResponseMetadata", "more", "message"];
+    let asked = json!({ "Name": "nightly", "GroupName": "jobs" });
+    both.same("scheduler", "create_schedule", &schedule("rate(1 day)"), &dates);
+    both.same("scheduler", "get_schedule", &asked, &dates);
+    both.same("scheduler", "update_schedule", &schedule("rate(2 days)"), &dates);
+    both.same("scheduler", "get_schedule", &asked, &dates);
+    both.same("scheduler", "get_schedule", &json!({ "Name": "none", "GroupName": "jobs" }), &dates);
+}

@@ -2,8 +2,7 @@
 
 use aws::{AwsError, Call, Connection};
 use aws_sdk_ecs::Client;
-use manifest_schema::manifest::ServiceStep;
-use manifest_schema::names::ClusterName;
+use manifest_schema::names::{ClusterName, ServiceName};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -21,9 +20,8 @@ pub(super) struct Named {
 }
 
 impl Named {
-    pub(super) fn new(default: &ClusterName, step: &ServiceStep) -> Self {
-        let cluster = step.cluster.as_ref().unwrap_or(default).clone();
-        Self { cluster, service: step.service.to_string() }
+    pub(super) fn new(default: &ClusterName, service: &ServiceName, cluster: Option<&ClusterName>) -> Self {
+        Self { cluster: cluster.unwrap_or(default).clone(), service: service.to_string() }
     }
 
     fn call(&self, action: &'static str) -> Call {
@@ -33,7 +31,7 @@ impl Named {
 
 /// ECS, as the worker itself.
 #[derive(Debug, Clone)]
-pub(super) struct Api {
+pub(crate) struct Api {
     client: Client,
 }
 
@@ -59,7 +57,7 @@ impl Api {
     }
 
     /// A task definition, its tags among its fields, as `RegisterTaskDefinition` takes them.
-    pub(super) async fn definition(&self, arn: &str) -> Result<Value, AwsError> {
+    pub(crate) async fn definition(&self, arn: &str) -> Result<Value, AwsError> {
         let body = json!({ "taskDefinition": arn, "include": ["TAGS"] });
         let call = || Call { action: "ecs:DescribeTaskDefinition", resource: arn.to_owned() };
         let mut answer = verbatim!(self.client, describe_task_definition, call(), &body)?;
@@ -74,7 +72,7 @@ impl Api {
     }
 
     /// Registers a revision; its ARN.
-    pub(super) async fn register(&self, definition: &Value) -> Result<String, AwsError> {
+    pub(crate) async fn register(&self, definition: &Value) -> Result<String, AwsError> {
         let family = definition["family"].as_str().unwrap_or_default().to_owned();
         let call = || Call { action: "ecs:RegisterTaskDefinition", resource: format!("task-definition/{family}") };
         let answer = verbatim!(self.client, register_task_definition, call(), definition)?;

@@ -13,6 +13,7 @@ use super::told::Told;
 use super::view::ServiceView;
 use super::{Ecs, of_aws};
 use crate::group::Group;
+use crate::patience::insistently;
 use crate::stop::{Asked, Stop};
 
 /// How often ECS is asked: its end is noticed this late at most.
@@ -75,7 +76,7 @@ impl Ecs<'_> {
 
     /// How a rollout that ECS has told of goes now.
     pub(super) async fn progress(&self, named: &Named, rollout: &Rollout) -> Result<Progress, Stop> {
-        let answer = self.insistently(|| self.api.service(named)).await.map_err(|error| of_aws(&error))?;
+        let answer = insistently(|| self.api.service(named)).await.map_err(|error| of_aws(&error))?;
         Ok(judge(rollout, &in_whatever_state(named, answer.as_ref())?))
     }
 

@@ -9,7 +9,7 @@ mod api;
 mod follow;
 mod judge;
 mod logs;
-mod revise;
+pub(crate) mod revise;
 mod rollout;
 mod run;
 mod supported;
@@ -17,17 +17,15 @@ mod tasks;
 mod told;
 mod view;
 
-use std::time::Duration;
-
 use aws::{AwsError, Connection};
-use manifest_schema::manifest::{BuildManifest, ServiceStep, Step};
-use manifest_schema::names::ClusterName;
+use manifest_schema::manifest::{BuildManifest, Revision, ServiceStep, Step};
+use manifest_schema::names::{ClusterName, ServiceName};
 use manifest_schema::plan::{ServiceChange, TaskRun};
 use manifest_schema::{Code, Reason};
 use records::config::EcsServices;
 use serde_json::Value;
-use tokio::time::Instant;
 
+use crate::patience::patiently;
 use crate::references;
 use crate::session::Session;
 use crate::stop::Stop;
@@ -35,14 +33,11 @@ use api::{Api, Named};
 use revise::{Pinned, SecretPlace, Wanted};
 use view::ServiceView;
 
-/// How long a call is tried again that AWS refuses for now.
-const PATIENCE: Duration = Duration::from_secs(120);
-
 /// ECS in the account and region of the worker.
 pub(crate) struct Ecs<'a> {
-    session: &'a Session,
-    connection: Connection,
-    api: Api,
+    pub(crate) session: &'a Session,
+    pub(crate) connection: Connection,
+    pub(crate) api: Api,
     default: ClusterName,
 }
 
@@ -76,7 +71,7 @@ impl<'a> Ecs<'a> {
         let (mut services, mut tasks, mut refused) = (Vec::new(), Vec::new(), Vec::new());
         for step in manifest.services() {
             match self.look(manifest, step).await {
-                Ok(looked) => services.push(looked.change()),
+                Ok(looked) => services.push(looked.change(&step.service, step.desired_count)),
                 Err(Stop::Refused(reasons)) => refused.extend(reasons),
                 Err(stop) => return Err(stop),
             }
@@ -94,7 +89,8 @@ impl<'a> Ecs<'a> {
 
     /// Looks at a service, and refuses what isn't supported.
     async fn look<'s>(&self, manifest: &'s BuildManifest, step: &'s ServiceStep) -> Result<Looked<'s>, Stop> {
-        let (looked, mut problems) = self.look_at(manifest, step).await?;
+        let place = Named::new(&self.default, &step.service, step.cluster.as_ref());
+        let (looked, mut problems) = self.look_at(manifest, place, step.revision()).await?;
         problems.extend(looked.now.iter().flat_map(|now| supported::problems(&now.view, step)));
         let reason =
             |problem: String| Reason::new(Code::ServiceUnsupported, format!("service {}: {problem}", step.service));
@@ -108,10 +104,10 @@ impl<'a> Ecs<'a> {
     async fn look_at<'s>(
         &self,
         manifest: &'s BuildManifest,
-        step: &'s ServiceStep,
+        named: Named,
+        revision: Revision<'s>,
     ) -> Result<(Looked<'s>, Vec<String>), Stop> {
-        let named = Named::new(&self.default, step);
-        let (mut wanted, mut problems) = self.wanted(manifest, step);
+        let (mut wanted, mut problems) = self.wanted(manifest, revision);
         let Some(service) = self.patiently(|| self.api.service(&named)).await? else {
             return Ok((Looked { named, now: None, wanted }, problems));
         };
@@ -129,8 +125,8 @@ impl<'a> Ecs<'a> {
     }
 
     /// What a step asks for, and why it can't have it.
-    fn wanted<'s>(&self, manifest: &'s BuildManifest, step: &'s ServiceStep) -> (Wanted<'s>, Vec<String>) {
-        let mut wanted = Wanted { step, images: Default::default(), own: Vec::new(), secrets: None };
+    pub(crate) fn wanted<'s>(&self, manifest: &BuildManifest, revision: Revision<'s>) -> (Wanted<'s>, Vec<String>) {
+        let mut wanted = Wanted { revision, images: Default::default(), own: Vec::new(), secrets: None };
         let mut problems = Vec::new();
         let Some(registry) = &self.session.config().registry else {
             let what = "its images have nowhere to be: name a `registry` in the worker's configuration";
@@ -140,7 +136,7 @@ impl<'a> Ecs<'a> {
             let repository = registry.repository(&manifest.project, artifact);
             repository.map(|repository| format!("{}/{repository}", registry.address))
         };
-        for (container, name) in &step.containers {
+        for (container, name) in revision.containers {
             match (place(name), manifest.artifact(name)) {
                 (Ok(place), Some(artifact)) => {
                     drop(wanted.images.insert(container, Pinned { place, digest: artifact.digest }));
@@ -154,9 +150,9 @@ impl<'a> Ecs<'a> {
         (wanted, problems)
     }
 
-    /// Where this environment's and project's secrets are, in the account and region of a service.
-    fn secret_place(&self, service: &str) -> Option<SecretPlace> {
-        let parts: Vec<&str> = service.split(':').collect();
+    /// Where this environment's and project's secrets are, in the account and region of a service or a cluster.
+    pub(crate) fn secret_place(&self, of: &str) -> Option<SecretPlace> {
+        let parts: Vec<&str> = of.split(':').collect();
         let ["arn", partition, "ecs", region, account, _] = parts.as_slice() else { return None };
         Some(SecretPlace {
             partition: (*partition).to_owned(),
@@ -166,41 +162,19 @@ impl<'a> Ecs<'a> {
         })
     }
 
-    /// Asks AWS again for some time if it is busy or out of order, unless the job is wished to stop.
+    /// Asks again for some time if ECS is busy or out of order, unless the job is wished to stop.
     async fn patiently<T>(&self, ask: impl AsyncFn() -> Result<T, AwsError>) -> Result<T, Stop> {
-        let mut stop = self.session.stop_signal();
-        tokio::select! {
-            // An answer comes before the wish to stop, if both are there.
-            biased;
-            answer = self.insistently(ask) => answer.map_err(|error| of_aws(&error)),
-            asked = stop.wait() => Err(asked.stop()),
-        }
-    }
-
-    /// The same, whatever is wished.
-    async fn insistently<T>(&self, ask: impl AsyncFn() -> Result<T, AwsError>) -> Result<T, AwsError> {
-        let begun = Instant::now();
-        let mut attempt = 1;
-        loop {
-            match ask().await {
-                Err(error) if error.is_temporary() && begun.elapsed() < PATIENCE => {
-                    tracing::warn!(%error, "AWS is asked again");
-                    aws::pause(attempt).await;
-                    attempt += 1;
-                }
-                answer => return answer,
-            }
-        }
+        patiently(self.session, ask).await?.map_err(|error| of_aws(&error))
     }
 }
 
 impl Looked<'_> {
-    fn change(&self) -> ServiceChange {
+    fn change(&self, service: &ServiceName, desired_count: Option<u32>) -> ServiceChange {
         let now = self.now.as_ref();
-        let (definition, count) = (now.map(|now| &now.definition), now.map(|now| now.view.desired_count));
-        let (containers, settings) = revise::differences(definition, count, &self.wanted);
+        let (containers, mut settings) = revise::differences(now.map(|now| &now.definition), &self.wanted);
+        settings.extend(revise::size("desiredCount", now.map(|now| now.view.desired_count), desired_count));
         ServiceChange {
-            service: self.wanted.step.service.clone(),
+            service: service.clone(),
             cluster: Some(self.named.cluster.clone()),
             task_definition: now.map(|now| now.view.task_definition.clone()),
             containers,

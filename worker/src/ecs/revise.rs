@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use manifest_schema::Digest;
-use manifest_schema::manifest::{SecretReference, ServiceStep, environment_path, secret_path};
+use manifest_schema::manifest::{Revision, SecretReference, environment_path, secret_path};
 use manifest_schema::names::{ServiceName, VariableName};
 use manifest_schema::plan::{ImageChange, ValueChange};
 use serde_json::{Map, Value, json};
@@ -23,28 +23,28 @@ const SAID: [&str; 8] = [
 
 /// An image that a container is to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Pinned {
+pub(crate) struct Pinned {
     /// Registry and repository.
-    pub(super) place: String,
+    pub(crate) place: String,
     /// Its digest.
-    pub(super) digest: Digest,
+    pub(crate) digest: Digest,
 }
 
-/// What a service's step asks for, with everything that only production knows.
+/// What a step asks of a task definition, with everything that only production knows.
 #[derive(Debug, Clone)]
-pub(super) struct Wanted<'a> {
-    pub(super) step: &'a ServiceStep,
+pub(crate) struct Wanted<'a> {
+    pub(crate) revision: Revision<'a>,
     /// By container.
-    pub(super) images: BTreeMap<&'a ServiceName, Pinned>,
+    pub(crate) images: BTreeMap<&'a ServiceName, Pinned>,
     /// The repositories of this build's images.
-    pub(super) own: Vec<String>,
-    /// Where production's secrets are; unknown as long as the service isn't there.
-    pub(super) secrets: Option<SecretPlace>,
+    pub(crate) own: Vec<String>,
+    /// Where production's secrets are; unknown as long as what runs isn't there.
+    pub(crate) secrets: Option<SecretPlace>,
 }
 
 /// The account, region and prefix of secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct SecretPlace {
+pub(crate) struct SecretPlace {
     /// Such as `aws`.
     pub(super) partition: String,
     /// Such as `eu-central-1`.
@@ -85,7 +85,7 @@ impl SecretPlace {
 }
 
 /// The parts of a definition without what ECS only says about it: what `RegisterTaskDefinition` takes.
-pub(super) fn registrable(definition: &Value) -> Value {
+pub(crate) fn registrable(definition: &Value) -> Value {
     let mut definition = definition.clone();
     if let Value::Object(fields) = &mut definition {
         SAID.iter().for_each(|field| drop(fields.remove(*field)));
@@ -97,13 +97,13 @@ pub(super) fn registrable(definition: &Value) -> Value {
 ///
 /// # Errors
 /// With every reason for which there can be none.
-pub(super) fn revise(definition: &Value, wanted: &Wanted<'_>) -> Result<Value, Vec<String>> {
-    let obstacles = obstacles(definition, wanted.step);
+pub(crate) fn revise(definition: &Value, wanted: &Wanted<'_>) -> Result<Value, Vec<String>> {
+    let obstacles = obstacles(definition, wanted.revision);
     if !obstacles.is_empty() {
         return Err(obstacles);
     }
     let mut next = registrable(definition);
-    for (field, size) in [("cpu", wanted.step.cpu), ("memory", wanted.step.memory)] {
+    for (field, size) in [("cpu", wanted.revision.cpu), ("memory", wanted.revision.memory)] {
         if let Some(size) = size.filter(|size| number(&next[field]) != Some(*size)) {
             next[field] = size.to_string().into();
         }
@@ -116,11 +116,11 @@ pub(super) fn revise(definition: &Value, wanted: &Wanted<'_>) -> Result<Value, V
                 container["image"] = format!("{}@{}", pinned.place, pinned.digest).into();
             }
         }
-        for (variable, text) in wanted.step.environment.get(&name).into_iter().flatten() {
+        for (variable, text) in wanted.revision.environment.get(&name).into_iter().flatten() {
             remove(container, "secrets", variable);
             set(container, "environment", variable, "value", text);
         }
-        for (variable, reference) in wanted.step.secrets.get(&name).into_iter().flatten() {
+        for (variable, reference) in wanted.revision.secrets.get(&name).into_iter().flatten() {
             let Some(place) = &wanted.secrets else { continue };
             remove(container, "environment", variable);
             if !named(container, "secrets", variable, "valueFrom").is_some_and(|now| place.is_read(reference, now)) {
@@ -131,24 +131,23 @@ pub(super) fn revise(definition: &Value, wanted: &Wanted<'_>) -> Result<Value, V
     Ok(next)
 }
 
-fn obstacles(definition: &Value, step: &ServiceStep) -> Vec<String> {
+fn obstacles(definition: &Value, revision: Revision<'_>) -> Vec<String> {
     let containers = definition["containerDefinitions"].as_array().map(Vec::as_slice).unwrap_or_default();
     let there: Vec<&str> = containers.iter().filter_map(|container| container["name"].as_str()).collect();
     let arn = definition["taskDefinitionArn"].as_str().unwrap_or("its task definition");
-    let missing = step.named_containers().into_iter().filter(|name| !there.contains(&name.as_str()));
+    let missing = revision.named_containers().into_iter().filter(|name| !there.contains(&name.as_str()));
     let mut obstacles: Vec<String> =
         missing.map(|name| format!("{arn} has no container {name}; it has {}", there.join(", "))).collect();
-    if !step.secrets.is_empty() && definition["executionRoleArn"].is_null() {
+    if !revision.secrets.is_empty() && definition["executionRoleArn"].is_null() {
         obstacles.push(format!("{arn} has no execution role (executionRoleArn), as which ECS reads secrets"));
     }
     obstacles
 }
 
-/// Which images and settings the step changes, for people. `definition` and `desired_count` are of the service as it is;
-/// nothing is there yet if there is none.
-pub(super) fn differences(
+/// Which images and settings the step changes, for people. `definition` is of what runs; nothing is there yet if there is
+/// none.
+pub(crate) fn differences(
     definition: Option<&Value>,
-    desired_count: Option<u32>,
     wanted: &Wanted<'_>,
 ) -> (BTreeMap<ServiceName, ImageChange>, BTreeMap<String, ValueChange>) {
     let containers = |name: &ServiceName| {
@@ -163,20 +162,16 @@ pub(super) fn differences(
     });
     let mut settings = BTreeMap::new();
     let sizes = [
-        ("cpu", definition.and_then(|definition| number(&definition["cpu"])), wanted.step.cpu),
-        ("memory", definition.and_then(|definition| number(&definition["memory"])), wanted.step.memory),
-        ("desiredCount", desired_count, wanted.step.desired_count),
+        ("cpu", definition.and_then(|definition| number(&definition["cpu"])), wanted.revision.cpu),
+        ("memory", definition.and_then(|definition| number(&definition["memory"])), wanted.revision.memory),
     ];
     for (path, before, after) in sizes {
-        if after.is_some() && before != after {
-            let text = |number: Option<u32>| number.map(|number| number.to_string());
-            settings.insert(path.to_owned(), ValueChange { before: text(before), after: text(after) });
-        }
+        settings.extend(size(path, before, after));
     }
     let gone = |container: Option<&Value>, list: &str, variable: &VariableName, value: &str| {
         Some(json!(named(container?, list, variable, value)?).to_string())
     };
-    for (name, variables) in &wanted.step.environment {
+    for (name, variables) in wanted.revision.environment {
         let container = containers(name);
         for (variable, text) in variables {
             let now = container.and_then(|container| named(container, "environment", variable, "value"));
@@ -189,7 +184,7 @@ pub(super) fn differences(
             }
         }
     }
-    for (name, variables) in &wanted.step.secrets {
+    for (name, variables) in wanted.revision.secrets {
         let container = containers(name);
         for (variable, reference) in variables {
             let now = container.and_then(|container| named(container, "secrets", variable, "valueFrom"));
@@ -205,6 +200,13 @@ pub(super) fn differences(
         }
     }
     (images.collect(), settings)
+}
+
+/// A number that a step sets to another, by its path.
+pub(super) fn size(path: &str, before: Option<u32>, after: Option<u32>) -> Option<(String, ValueChange)> {
+    let text = |number: Option<u32>| number.map(|number| number.to_string());
+    let changes = after.is_some() && before != after;
+    changes.then(|| (path.to_owned(), ValueChange { before: text(before), after: text(after) }))
 }
 
 /// Where a container's image is from, without its tag, and its digest if it has one.

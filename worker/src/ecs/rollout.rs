@@ -1,7 +1,7 @@
 //! Making a service run a build: a revision, an update, its rollout to the end, and back if it fails.
 
 use manifest_schema::gates::Admission;
-use manifest_schema::manifest::{BuildManifest, ServiceStep};
+use manifest_schema::manifest::{BuildManifest, Revision, ServiceStep};
 use manifest_schema::plan::ServiceChange;
 use manifest_schema::{Code, Digest, Reason};
 use serde_json::{Value, json};
@@ -13,6 +13,7 @@ use super::told::Told;
 use super::view::{ContainerView, RolloutState, ServiceView, TaskView};
 use super::{Ecs, Looked, Now, of_aws, revise};
 use crate::group::{Group, goes_back_with_it};
+use crate::patience::insistently;
 use crate::stop::{Asked, Stop};
 
 /// A rollout that goes on.
@@ -60,16 +61,16 @@ impl Ecs<'_> {
             return Err(Stop::RolledBack(goes_back_with_it(&step.service, &why)));
         }
         let mut told = Told::starting_from(&now.view);
-        let Some(begun) = self.begin(&looked, now).await? else {
+        let Some(begun) = self.begin((&looked, step), now).await? else {
             self.session.tell(format!("service {} runs this build already", step.service)).await?;
             let id = now.view.primary().map_or("", |primary| &primary.id);
-            self.expect_images(&looked, manifest, id).await?;
+            self.expect_images((&looked, step), manifest, id).await?;
             // Whatever becomes of the others, there is nothing to take back here.
             let _ = group.all_arrived().await;
             return Ok(());
         };
         let mut logs = Logs::new(&self.connection, admission.environment().application_logs, &begun.definition);
-        let arrived = self.arrive((&looked, manifest), &begun.rollout, group, (&mut told, &mut logs)).await?;
+        let arrived = self.arrive((&looked, step, manifest), &begun.rollout, group, (&mut told, &mut logs)).await?;
         let Some(Fallen { reason, by_ecs }) = arrived else { return Ok(()) };
         group.fall(&reason);
         let back = match by_ecs {
@@ -84,17 +85,16 @@ impl Ecs<'_> {
     /// Follows a rollout to its end, and then its group to its own; says what is to be taken back, if anything is.
     async fn arrive(
         &self,
-        (looked, manifest): (&Looked<'_>, &BuildManifest),
+        (looked, step, manifest): (&Looked<'_>, &ServiceStep, &BuildManifest),
         rollout: &Rollout,
         group: &Group,
         (told, logs): (&mut Told, &mut Logs<'_>),
     ) -> Result<Option<Fallen>, Stop> {
-        let step = looked.wanted.step;
         let followed = self.follow(&looked.named, rollout, group, (told, logs)).await?;
         if let Some(fallen) = fallen(followed, step, told)? {
             return Ok(Some(fallen));
         }
-        self.expect_images(looked, manifest, &rollout.id).await?;
+        self.expect_images((looked, step), manifest, &rollout.id).await?;
         let Err(why) = group.all_arrived().await else { return Ok(None) };
         // That took time, in which somebody may have deployed something else.
         let with_it = Fallen { reason: goes_back_with_it(&step.service, &why), by_ecs: None };
@@ -106,8 +106,7 @@ impl Ecs<'_> {
 
     /// Registers the revision and updates the service; `None` if it is and runs all that already. An unfinished rollout of
     /// the same is taken up.
-    async fn begin(&self, looked: &Looked<'_>, now: &Now) -> Result<Option<Begun>, Stop> {
-        let step = looked.wanted.step;
+    async fn begin(&self, (looked, step): (&Looked<'_>, &ServiceStep), now: &Now) -> Result<Option<Begun>, Stop> {
         let next =
             revise::revise(&now.definition, &looked.wanted).map_err(|obstacles| failed(step, &obstacles.join("; ")))?;
         let definition_changes = next != revise::registrable(&now.definition);
@@ -140,8 +139,7 @@ impl Ecs<'_> {
             change["desiredCount"] = count.into();
         }
         // Not given up halfway for a wish to stop: what was begun has to be followed, or taken back.
-        let after =
-            self.insistently(|| self.api.update(&looked.named, &change)).await.map_err(|error| of_aws(&error))?;
+        let after = insistently(|| self.api.update(&looked.named, &change)).await.map_err(|error| of_aws(&error))?;
         let id = id_of(&after, &definition).ok_or_else(|| failed(step, "ECS names no deployment for the update"))?;
         self.session.tell(format!("service {}: {definition} rolls out as {id}", step.service)).await?;
         let scales = !definition_changes && !again && !goes_on;
@@ -187,7 +185,7 @@ impl Ecs<'_> {
 
     /// Whatever is wished by now, this is to be done.
     async fn update_back(&self, looked: &Looked<'_>, change: &Value, reason: &Reason) -> Result<ServiceView, Stop> {
-        let updated = self.insistently(|| self.api.update(&looked.named, change)).await;
+        let updated = insistently(|| self.api.update(&looked.named, change)).await;
         updated.map_err(|error| and_then(reason, &format!("it can't go back: {error}: {}", error.advice())))
     }
 
@@ -212,18 +210,21 @@ impl Ecs<'_> {
     }
 
     /// What really runs: every task of the rollout has the images of the build.
-    async fn expect_images(&self, looked: &Looked<'_>, manifest: &BuildManifest, id: &str) -> Result<(), Stop> {
+    async fn expect_images(
+        &self,
+        (looked, step): (&Looked<'_>, &ServiceStep),
+        manifest: &BuildManifest,
+        id: &str,
+    ) -> Result<(), Stop> {
         // What is done is done, whatever is wished by now.
-        let tasks =
-            self.insistently(|| self.api.tasks(&looked.named, "RUNNING")).await.map_err(|error| of_aws(&error))?;
+        let tasks = insistently(|| self.api.tasks(&looked.named, "RUNNING")).await.map_err(|error| of_aws(&error))?;
         let ours = |task: &&TaskView| task.started_by == id && task.last_status == "RUNNING";
         let mut problems = Vec::new();
         let mut number = 0;
         for task in tasks.iter().filter(ours) {
             number += 1;
-            problems.extend(foreign_images(task, looked.wanted.step, manifest));
+            problems.extend(foreign_images(task, looked.wanted.revision, manifest));
         }
-        let step = looked.wanted.step;
         if !problems.is_empty() {
             problems.truncate(MOST_TOLD);
             return Err(failed(step, &problems.join("; ")));
@@ -238,10 +239,10 @@ const MOST_TOLD: usize = 5;
 /// The containers of a task that run something else than the build has. A digest is that of the image, or, where it is for
 /// several platforms, that of one of its manifests: all of these are among its blobs. Tasks that ECS says no digest of are
 /// pinned by their definition.
-pub(super) fn foreign_images(task: &TaskView, step: &ServiceStep, manifest: &BuildManifest) -> Vec<String> {
+pub(super) fn foreign_images(task: &TaskView, revision: Revision<'_>, manifest: &BuildManifest) -> Vec<String> {
     let foreign = |container: &ContainerView| {
         let name = container.name.parse().ok()?;
-        let artifact = manifest.artifact(step.containers.get(&name)?)?;
+        let artifact = manifest.artifact(revision.containers.get(&name)?)?;
         let digest = container.image_digest.as_ref()?;
         let known =
             digest.parse::<Digest>().is_ok_and(|digest| artifact.blobs().iter().any(|blob| blob.digest == digest));

@@ -5,20 +5,21 @@ use std::time::Duration;
 
 use aws::AwsError;
 use manifest_schema::gates::Admission;
-use manifest_schema::manifest::{BuildManifest, ServiceStep, TaskStep};
+use manifest_schema::manifest::{BuildManifest, TaskStep};
 use manifest_schema::names::ClusterName;
 use manifest_schema::plan::TaskRun;
 use manifest_schema::{Code, Reason};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::api::Started;
+use super::api::{Named, Started};
 use super::follow::{GRACE, LAST_WORDS, POLL};
 use super::logs::Logs;
 use super::rollout::foreign_images;
 use super::told::why;
 use super::view::TaskView;
-use super::{Ecs, Looked, PATIENCE, placed, revise, tasks};
+use super::{Ecs, Looked, placed, revise, tasks};
+use crate::patience::{PATIENCE, insistently};
 use crate::stop::{Asked, Stop};
 
 /// Whose tasks these are, for people who look at the cluster. A job's id follows.
@@ -51,8 +52,8 @@ impl Ecs<'_> {
     /// When it doesn't succeed, or nobody knows whether it does. What it did is done.
     pub(crate) async fn run(&self, admission: &Admission, step: &TaskStep, approved: &TaskRun) -> Result<(), Stop> {
         let manifest = admission.manifest().manifest();
-        let of_service = step.of_service();
-        let (looked, mut problems) = self.look_at(manifest, &of_service).await?;
+        let place = Named::new(&self.default, &step.service, step.cluster.as_ref());
+        let (looked, mut problems) = self.look_at(manifest, place, step.revision()).await?;
         let Some(now) = &looked.now else {
             let what =
                 format!("the service {} isn't there: Terraform was to make it, or somebody deleted it", step.service);
@@ -60,7 +61,7 @@ impl Ecs<'_> {
         };
         problems.extend(tasks::unsupported(now, step));
         let approved = match &approved.task_definition {
-            Some(arn) => &self.insistently(|| self.api.definition(arn)).await.map_err(|error| of_aws(step, &error))?,
+            Some(arn) => &insistently(|| self.api.definition(arn)).await.map_err(|error| of_aws(step, &error))?,
             None if problems.is_empty() => &now.definition,
             None => return Err(failed(step, &problems.join("; "))),
         };
@@ -80,7 +81,7 @@ impl Ecs<'_> {
             }
         };
         self.tell_end(&begun, &ended, logs).await?;
-        match (judge(&ended, step, &of_service, manifest), stopped) {
+        match (judge(&ended, step, manifest), stopped) {
             // What is done is done, whatever was wished meanwhile.
             (Ok(()), _) => Ok(()),
             (Err(_), Some(stop)) => Err(and_then(stop, "it was stopped, and what it did before is done")),
@@ -98,7 +99,7 @@ impl Ecs<'_> {
         definition: &Value,
     ) -> Result<Begun<'s>, Stop> {
         let (job, cluster) = (self.session.job(), &looked.named.cluster);
-        let registered = self.insistently(|| self.api.register(definition)).await;
+        let registered = insistently(|| self.api.register(definition)).await;
         let revision = registered.map_err(|error| of_aws(step, &error))?;
         let number = manifest.tasks().take_while(|other| other.task != step.task).count() + 1;
         let mut request = request(placed(service), step);
@@ -119,7 +120,7 @@ impl Ecs<'_> {
         let mut told = String::new();
         loop {
             // Not given up halfway for a wish to stop: a task that was begun has to be followed.
-            let started = self.insistently(|| self.api.run(request)).await.map_err(|error| of_aws(step, &error))?;
+            let started = insistently(|| self.api.run(request)).await.map_err(|error| of_aws(step, &error))?;
             let why = match started {
                 Started::Task(arn) => return Ok(arn),
                 Started::Nothing(why) => why,
@@ -165,7 +166,7 @@ impl Ecs<'_> {
                 (failed(begun.step, &why), why)
             }
         };
-        let stopped = self.insistently(|| self.api.stop(begun.cluster, &begun.arn, &why)).await;
+        let stopped = insistently(|| self.api.stop(begun.cluster, &begun.arn, &why)).await;
         if let Err(error) = stopped {
             return Err(and_then(stop, &format!("it may still run: {error}: {}", error.advice())));
         }
@@ -251,14 +252,14 @@ fn request(like: &Value, step: &TaskStep) -> Value {
 ///
 /// # Errors
 /// With the reason for which it didn't.
-fn judge(ended: &TaskView, step: &TaskStep, images: &ServiceStep, manifest: &BuildManifest) -> Result<(), String> {
+fn judge(ended: &TaskView, step: &TaskStep, manifest: &BuildManifest) -> Result<(), String> {
     let name = step.runs_in().map(|name| name.as_str());
     let code = ended.containers.iter().find(|one| Some(one.name.as_str()) == name).and_then(|one| one.exit_code);
     // Who is stopped from outside may well exit with 0.
     if code != Some(0) || ended.stop_code.as_deref() != Some(ENDED_BY_ITSELF) {
         return Err(why(ended));
     }
-    let foreign = foreign_images(ended, images, manifest);
+    let foreign = foreign_images(ended, step.revision(), manifest);
     if foreign.is_empty() { Ok(()) } else { Err(foreign.join("; ")) }
 }
 
@@ -315,7 +316,7 @@ mod tests {
             ("without its container", json!({"stopCode": ENDED_BY_ITSELF}), Some(ENDED_BY_ITSELF)),
         ] {
             let ended = serde_json::from_value(ended).unwrap();
-            let judged = judge(&ended, &step(), &step().of_service(), &manifest());
+            let judged = judge(&ended, &step(), &manifest());
             match (&judged, expected) {
                 (Ok(()), None) => {}
                 (Err(why), Some(words)) => assert!(why.contains(words), "{case}: {why}"),

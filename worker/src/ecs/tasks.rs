@@ -9,6 +9,7 @@ use manifest_schema::{Code, Document as _, Reason};
 use serde_json::Value;
 use store::StoreError;
 
+use super::api::Named;
 use super::{Ecs, Now};
 use crate::stop::Stop;
 
@@ -49,14 +50,14 @@ impl Ecs<'_> {
         step: &TaskStep,
         repeats: bool,
     ) -> Result<TaskRun, Stop> {
-        let of_service = step.of_service();
-        let (looked, mut problems) = self.look_at(manifest, &of_service).await?;
+        let place = Named::new(&self.default, &step.service, step.cluster.as_ref());
+        let (looked, mut problems) = self.look_at(manifest, place, step.revision()).await?;
         problems.extend(looked.now.iter().flat_map(|now| unsupported(now, step)));
         let Some(container) = step.runs_in().filter(|_| problems.is_empty()) else {
             let reason = |problem| Reason::new(Code::TaskUnsupported, format!("task {}: {problem}", step.task));
             return Err(Stop::Refused(problems.into_iter().map(reason).collect()));
         };
-        let ServiceChange { service, containers, settings, .. } = looked.change();
+        let ServiceChange { service, containers, settings, .. } = looked.change(&step.service, None);
         let arn = |now: &Now| now.definition["taskDefinitionArn"].as_str().map(str::to_owned);
         Ok(TaskRun {
             task: step.task.clone(),

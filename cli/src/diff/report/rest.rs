@@ -71,7 +71,7 @@ fn parts_of<V: Clone + Eq>(
 fn variables(step: &Step) -> BTreeMap<String, Variable> {
     match step {
         Step::Terraform { variables, .. } => variables.clone(),
-        Step::Service(_) | Step::Task(_) | Step::Files(_) => BTreeMap::new(),
+        Step::Service(_) | Step::Task(_) | Step::Files(_) | Step::Schedule(_) => BTreeMap::new(),
     }
 }
 
@@ -80,6 +80,7 @@ fn containers(step: &Step) -> BTreeMap<String, String> {
         Step::Terraform { .. } | Step::Files(_) => return BTreeMap::new(),
         Step::Service(service) => &service.containers,
         Step::Task(task) => &task.containers,
+        Step::Schedule(schedule) => &schedule.containers,
     };
     containers.iter().map(|(container, image)| (container.to_string(), image.to_string())).collect()
 }
@@ -91,6 +92,7 @@ fn settings(step: &Step) -> BTreeMap<String, String> {
         Step::Service(service) => service.settings(),
         Step::Task(task) => task.settings(),
         Step::Files(files) => files.settings(),
+        Step::Schedule(schedule) => schedule.revision().settings(),
     }
 }
 

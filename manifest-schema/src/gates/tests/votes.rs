@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use super::world::{Cast, Say, World, before, finding, no, noon, record, revoke, seed, yes};
 use super::*;
 use crate::deployment::StepOutcome;
-use crate::plan::{ImageChange, ServiceChange, TaskRun};
+use crate::manifest::Trigger;
+use crate::plan::{ImageChange, ScheduleChange, ServiceChange, TaskRun};
 use crate::statement::ReviewVerdict;
 use crate::trust::Freeze;
 
@@ -146,6 +147,15 @@ fn every_demand_asks_for_as_many_people_as_risk_does() {
                 container: "app".parse().unwrap(),
                 command: vec!["migrate".to_owned()],
                 repeats: true,
+                containers: BTreeMap::new(),
+                settings: BTreeMap::new(),
+            }];
+        }),
+        ("a schedule that doesn't exist yet", |w| {
+            w.schedules = vec![ScheduleChange {
+                trigger: Trigger::Schedule { name: "nightly".parse().unwrap(), group: None },
+                cluster: None,
+                task_definition: None,
                 containers: BTreeMap::new(),
                 settings: BTreeMap::new(),
             }];

@@ -8,7 +8,9 @@ use crate::keys::tests::key;
 use crate::manifest::tests::{build, report};
 use crate::manifest::{BuildManifest, BuildNumber};
 use crate::names::{ChangeId, EnvironmentName, ProjectName};
-use crate::plan::{FilesChange, Finding, PlanSummary, PlanSummarySchema, ServiceChange, Severity, TaskRun};
+use crate::plan::{
+    FilesChange, Finding, PlanSummary, PlanSummarySchema, ScheduleChange, ServiceChange, Severity, TaskRun,
+};
 use crate::statement::Outcome;
 use crate::statement::{self, Decision, PlanBase, ReviewVerdict, Statement, Subject, subject};
 use crate::trust::{ProjectPolicy, TrustPolicy};
@@ -102,6 +104,7 @@ pub(crate) struct World {
     pub(crate) services: Vec<ServiceChange>,
     pub(crate) tasks: Vec<TaskRun>,
     pub(crate) files: Vec<FilesChange>,
+    pub(crate) schedules: Vec<ScheduleChange>,
     pub(crate) summary_edit: fn(&mut PlanSummary),
     pub(crate) planner_key: u8,
     pub(crate) plan_edit: fn(&mut statement::Plan),
@@ -146,6 +149,7 @@ impl World {
             services: Vec::new(),
             tasks: Vec::new(),
             files: Vec::new(),
+            schedules: Vec::new(),
             summary_edit: |_| {},
             planner_key: seed::PLANNER,
             plan_edit: |_| {},
@@ -253,6 +257,7 @@ impl World {
             services: self.services.clone(),
             tasks: self.tasks.clone(),
             files: self.files.clone(),
+            schedules: self.schedules.clone(),
             findings: self.findings.clone(),
         };
         (self.summary_edit)(&mut summary);

@@ -1,5 +1,7 @@
 //! What the next revision of a definition is, and what of it people are told.
 
+use manifest_schema::manifest::ServiceStep;
+
 use super::*;
 
 const PLACE: &str = "222222222222.dkr.ecr.eu-central-1.amazonaws.com/hello/web";
@@ -38,7 +40,7 @@ fn step(change: impl FnOnce(&mut ServiceStep)) -> ServiceStep {
 fn wanted<'a>(step: &'a ServiceStep, image: &str) -> Wanted<'a> {
     let pinned = Pinned { place: PLACE.to_owned(), digest: digest(image) };
     Wanted {
-        step,
+        revision: step.revision(),
         images: step.containers.keys().map(|name| (name, pinned.clone())).collect(),
         own: vec![PLACE.to_owned()],
         secrets: Some(SecretPlace {
@@ -90,7 +92,8 @@ fn outcome(step: &ServiceStep, image: &str) -> (Vec<String>, Vec<String>) {
     let next = revise(&definition(), &wanted).unwrap();
     let mut places = Vec::new();
     differing(&registrable(&definition()), &next, String::new(), &mut places);
-    let (images, settings) = differences(Some(&definition()), Some(2), &wanted);
+    let (images, mut settings) = differences(Some(&definition()), &wanted);
+    settings.extend(size("desiredCount", Some(2), step.desired_count));
     let images = images.into_iter().filter(|(_, image)| image.changes()).map(|(name, _)| format!("image of {name}"));
     let settings = settings.into_iter().map(|(path, values)| {
         let side = |side: Option<String>| side.unwrap_or_else(|| "-".to_owned());
@@ -216,7 +219,7 @@ fn a_secret_is_the_same_by_its_whole_arn() {
         let mut definition = definition();
         definition["containerDefinitions"][0]["secrets"] = json!([{"name": "TOKEN", "valueFrom": now}]);
         assert_eq!(revise(&definition, &wanted).unwrap() == registrable(&definition), same, "{now}");
-        assert_eq!(differences(Some(&definition), None, &wanted).1.is_empty(), same, "{now}");
+        assert_eq!(differences(Some(&definition), &wanted).1.is_empty(), same, "{now}");
     }
 }
 
@@ -237,7 +240,7 @@ fn images_from_elsewhere_are_told_without_tag_and_digest() {
         let mut definition = definition();
         definition["containerDefinitions"][0]["image"] = now.clone().into();
         let wanted = wanted(&plain, "new");
-        let (images, _) = differences(Some(&definition), None, &wanted);
+        let (images, _) = differences(Some(&definition), &wanted);
         let expected = ImageChange { before, elsewhere: elsewhere.map(str::to_owned), after: new };
         assert_eq!(images.into_values().collect::<Vec<_>>(), [expected], "{now}");
         assert_eq!(revise(&definition, &wanted).unwrap() != registrable(&definition), changes, "{now}");
@@ -270,7 +273,7 @@ fn of_a_service_that_is_not_there_everything_is_new() {
         step.cpu = Some(256);
         secret(step, "web", "DB", parameter("db"));
     });
-    let (images, settings) = differences(None, None, &Wanted { secrets: None, ..wanted(&step, "new") });
+    let (images, settings) = differences(None, &Wanted { secrets: None, ..wanted(&step, "new") });
     assert_eq!(images[&"web".parse().unwrap()], ImageChange { before: None, elsewhere: None, after: digest("new") });
     let after: Vec<_> = settings.values().map(|values| (values.before.clone(), values.after.clone())).collect();
     assert_eq!(after, [(None, Some("\"parameter db\"".to_owned())), (None, Some("256".to_owned()))]);

@@ -107,6 +107,7 @@ fn step_told(step: &Step) -> String {
         Step::Service(service) => list(said(&service.containers, service.settings())),
         Step::Task(task) => list(said(&task.containers, task.settings())),
         Step::Files(files) => list(said(&BTreeMap::new(), files.settings())),
+        Step::Schedule(schedule) => list(said(&schedule.containers, schedule.revision().settings())),
     };
     format!("{step}{rest}")
 }

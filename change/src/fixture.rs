@@ -117,6 +117,7 @@ pub(crate) fn summary() -> PlanSummary {
         tasks: Vec::new(),
         files: Vec::new(),
         schedules: Vec::new(),
+        functions: Vec::new(),
         findings: Vec::new(),
     }
 }

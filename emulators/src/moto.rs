@@ -1,5 +1,5 @@
-//! moto: a second opinion about S3, STS accounts, Parameter Store and Secrets Manager, and tokens of ECR. It accepts wrong
-//! checksums and any caller.
+//! moto: a second opinion about S3, STS accounts, Parameter Store and Secrets Manager, tokens of ECR, and alarms of
+//! CloudWatch. It accepts wrong checksums and any caller.
 
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -54,6 +54,14 @@ impl Moto {
     /// Gives Secrets Manager a secret.
     pub fn secret(&self, name: &str, value: &str) {
         self.boto("secretsmanager", "create_secret(Name=name, SecretString=value)", name, value);
+    }
+
+    /// Gives CloudWatch a metric alarm, which is OK.
+    pub fn alarm(&self, name: &str) {
+        let put = "put_metric_alarm(AlarmName=name, MetricName=value, Namespace='Own', Period=60, EvaluationPeriods=1, \
+                   ComparisonOperator='GreaterThanThreshold', Statistic='Sum', Threshold=1.0)";
+        self.boto("cloudwatch", put, name, "Errors");
+        self.boto("cloudwatch", "set_alarm_state(AlarmName=name, StateValue='OK', StateReason=value)", name, "quiet");
     }
 
     fn boto(&self, service: &str, call: &str, name: &str, value: &str) {

@@ -2,6 +2,7 @@
 
 mod artifact;
 mod files;
+mod function;
 mod provider;
 mod revision;
 mod schedule;
@@ -24,6 +25,7 @@ use crate::time::Timestamp;
 
 pub use artifact::{Artifact, ArtifactKind, BlobEntry, BlobRef, Content, VendoredModule};
 pub use files::{FilesStep, HeaderRule, HeaderValue, Headers, PathPattern};
+pub use function::{FunctionCode, FunctionStep, LARGEST_ZIP};
 pub use provider::{Platform, Provider, ProviderAddress, ProviderVersion};
 pub use revision::{Revision, environment_path, secret_path};
 pub use schedule::{ScheduleStep, Trigger};
@@ -253,7 +255,7 @@ impl BuildManifest {
     pub fn terraform(&self) -> Option<(&Artifact, &BTreeMap<String, Variable>)> {
         self.deploy.iter().find_map(|step| match step {
             Step::Terraform { artifact, variables } => Some((self.artifact(artifact)?, variables)),
-            Step::Service(_) | Step::Task(_) | Step::Files(_) | Step::Schedule(_) => None,
+            Step::Service(_) | Step::Task(_) | Step::Files(_) | Step::Function(_) | Step::Schedule(_) => None,
         })
     }
 
@@ -261,7 +263,7 @@ impl BuildManifest {
     pub fn services(&self) -> impl Iterator<Item = &ServiceStep> {
         self.deploy.iter().filter_map(|step| match step {
             Step::Service(service) => Some(service),
-            Step::Terraform { .. } | Step::Task(_) | Step::Files(_) | Step::Schedule(_) => None,
+            Step::Terraform { .. } | Step::Task(_) | Step::Files(_) | Step::Function(_) | Step::Schedule(_) => None,
         })
     }
 
@@ -269,7 +271,7 @@ impl BuildManifest {
     pub fn tasks(&self) -> impl Iterator<Item = &TaskStep> {
         self.deploy.iter().filter_map(|step| match step {
             Step::Task(task) => Some(task),
-            Step::Terraform { .. } | Step::Service(_) | Step::Files(_) | Step::Schedule(_) => None,
+            Step::Terraform { .. } | Step::Service(_) | Step::Files(_) | Step::Function(_) | Step::Schedule(_) => None,
         })
     }
 
@@ -280,7 +282,7 @@ impl BuildManifest {
                 Content::Directory { files, .. } => Some((step, files.as_slice())),
                 Content::File | Content::Provider(_) | Content::Terraform { .. } | Content::Image(_) => None,
             },
-            Step::Terraform { .. } | Step::Service(_) | Step::Task(_) | Step::Schedule(_) => None,
+            Step::Terraform { .. } | Step::Service(_) | Step::Task(_) | Step::Function(_) | Step::Schedule(_) => None,
         })
     }
 
@@ -288,7 +290,15 @@ impl BuildManifest {
     pub fn schedules(&self) -> impl Iterator<Item = &ScheduleStep> {
         self.deploy.iter().filter_map(|step| match step {
             Step::Schedule(schedule) => Some(schedule),
-            Step::Terraform { .. } | Step::Service(_) | Step::Task(_) | Step::Files(_) => None,
+            Step::Terraform { .. } | Step::Service(_) | Step::Task(_) | Step::Files(_) | Step::Function(_) => None,
+        })
+    }
+
+    /// The steps of Lambda functions, in their order.
+    pub fn functions(&self) -> impl Iterator<Item = &FunctionStep> {
+        self.deploy.iter().filter_map(|step| match step {
+            Step::Function(function) => Some(function),
+            Step::Terraform { .. } | Step::Service(_) | Step::Task(_) | Step::Files(_) | Step::Schedule(_) => None,
         })
     }
 
@@ -339,6 +349,7 @@ impl BuildManifest {
         }
         let mut terraform = 0;
         let (mut services, mut tasks, mut places) = (BTreeSet::new(), BTreeSet::new(), Vec::<&FilesStep>::new());
+        let mut functions = BTreeSet::new();
         for step in &self.deploy {
             for image in step.images() {
                 self.expect_kind(step, image, ArtifactKind::Image)?;
@@ -377,6 +388,13 @@ impl BuildManifest {
                 Step::Schedule(schedule) => {
                     schedule.revision().check().map_err(|problem| format!("{step}: {problem}"))?;
                 }
+                Step::Function(function) => {
+                    if !functions.insert(&function.function) {
+                        return Err(format!("{step}: the function is deployed twice"));
+                    }
+                    function.check().map_err(|problem| format!("{step}: {problem}"))?;
+                    self.check_code(step, &function.code)?;
+                }
             }
         }
         Trigger::expect_different(self.schedules().map(|step| &step.trigger))?;
@@ -384,6 +402,14 @@ impl BuildManifest {
             return Err(format!("the steps of group {split} don't follow one another"));
         }
         if terraform > 1 { Err(format!("{terraform} terraform steps; at most one is allowed")) } else { Ok(()) }
+    }
+
+    fn check_code(&self, step: &Step, code: &FunctionCode) -> Result<(), String> {
+        if let FunctionCode::Zip(name) = code {
+            self.expect_kind(step, name, ArtifactKind::File)?;
+        }
+        let checked = self.artifact(code.artifact()).map_or(Ok(()), |artifact| code.check(artifact));
+        checked.map_err(|problem| format!("{step}: {problem}"))
     }
 
     fn expect_kind(&self, step: &Step, name: &ArtifactName, kind: ArtifactKind) -> Result<&Artifact, String> {

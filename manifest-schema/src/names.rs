@@ -1,6 +1,6 @@
 //! Names that people and CI choose, checked once where they enter.
 //!
-//! Every name but a parameter's, a cluster's, a variable's, a schedule's and an event bus's is safe as one component of a
+//! Every name but those of parameters, clusters, variables, schedules, event buses, functions, aliases and alarms is safe as one component of a
 //! storage key and of a file path: it starts and ends with a letter or a digit, so it is never empty, `.` or `..`, and holds
 //! no separator.
 
@@ -93,6 +93,28 @@ const BUS_RULE: &str = "use 1 to 256 of A-Z a-z 0-9 / . _ -; not its ARN";
 fn is_bus(value: &str) -> bool {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'.' | b'_' | b'-');
     (1..=256).contains(&value.len()) && value.bytes().all(allowed)
+}
+
+const FUNCTION_RULE: &str = "use 1 to 64 of A-Z a-z 0-9 _ -; not its ARN";
+
+/// Lambda API reference, `CreateFunction`, "FunctionName": of its forms, the name alone.
+fn is_function(value: &str) -> bool {
+    (1..=64).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
+}
+
+const ALIAS_RULE: &str = "use 1 to 128 of A-Z a-z 0-9 _ -, not only digits";
+
+/// Lambda API reference, `CreateAlias`, "Name".
+fn is_alias(value: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
+    (1..=128).contains(&value.len()) && value.bytes().all(allowed) && !value.bytes().all(|b| b.is_ascii_digit())
+}
+
+const ALARM_RULE: &str = "use 1 to 255 characters, none of them a control character; not its ARN";
+
+/// CloudWatch API reference, `PutMetricAlarm`, "AlarmName".
+fn is_alarm(value: &str) -> bool {
+    (1..=255).contains(&value.chars().count()) && !value.chars().any(char::is_control) && !value.starts_with("arn:")
 }
 
 const VARIABLE_RULE: &str = "use 1 to 255 of A-Z a-z 0-9 _ . -, starting with a letter or _";
@@ -224,6 +246,18 @@ name_type!(
     EventBusName, "event bus's name", is_bus, BUS_RULE, r"^[A-Za-z0-9/._-]{1,256}$"
 );
 name_type!(
+    /// An AWS Lambda function.
+    FunctionName, "function's name", is_function, FUNCTION_RULE, r"^[A-Za-z0-9_-]{1,64}$"
+);
+name_type!(
+    /// An alias of a Lambda function: what its callers name, and which of its versions they reach.
+    AliasName, "alias", is_alias, ALIAS_RULE, r"^(?![0-9]+$)[A-Za-z0-9_-]{1,128}$"
+);
+name_type!(
+    /// An alarm of CloudWatch.
+    AlarmName, "alarm's name", is_alarm, ALARM_RULE, r"^(?!arn:)[^\u0000-\u001f\u007f-\u009f]{1,255}$"
+);
+name_type!(
     /// An environment variable of a container.
     VariableName, "variable's name", is_variable, VARIABLE_RULE, r"^[A-Za-z_][A-Za-z0-9_.-]{0,254}$"
 );
@@ -314,5 +348,22 @@ mod tests {
             assert!(VariableName::new(good).is_ok(), "{good}");
             assert!(VariableName::new(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn functions_aliases_and_alarms_are_named_as_aws_takes_them() {
+        for (good, bad) in [("resize_2-A", ""), ("-", "a.b"), (&*"x".repeat(64), &*"x".repeat(65)), ("0", "a:live")] {
+            assert!(FunctionName::new(good).is_ok(), "{good}");
+            assert!(FunctionName::new(bad).is_err(), "{bad}");
+        }
+        for (good, bad) in [("live", ""), ("2-a", "$LATEST"), (&*"x".repeat(128), &*"x".repeat(129)), ("_", "17")] {
+            assert!(AliasName::new(good).is_ok(), "{good}");
+            assert!(AliasName::new(bad).is_err(), "{bad}");
+        }
+        for (good, bad) in [("too many errors (é)", ""), ("é", "a\nb"), (&*"é".repeat(255), &*"x".repeat(256))] {
+            assert!(AlarmName::new(good).is_ok(), "{good}");
+            assert!(AlarmName::new(bad).is_err(), "{bad:?}");
+        }
+        assert!(AlarmName::new("arn:aws:cloudwatch:eu-central-1:1:alarm:x").is_err());
     }
 }

@@ -14,7 +14,9 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::json::{Document, schema_tag, unique_map};
 use crate::manifest::{BuildNumber, Trigger};
-use crate::names::{ClusterName, EnvironmentName, ProjectName, ServiceName, TaskName};
+use crate::names::{
+    AlarmName, AliasName, ClusterName, EnvironmentName, FunctionName, ProjectName, ServiceName, TaskName,
+};
 
 pub use files::{FilesChange, Keys};
 
@@ -51,6 +53,9 @@ pub struct PlanSummary {
     /// What would change in each scheduled task, in the order of the steps.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub schedules: Vec<ScheduleChange>,
+    /// What would change in each Lambda function, in the order of the steps.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub functions: Vec<FunctionChange>,
     /// Every risk found, whatever the trust policy suppresses.
     pub findings: Vec<Finding>,
 }
@@ -72,6 +77,7 @@ impl PlanSummary {
             && !self.services.iter().any(ServiceChange::changes)
             && !self.files.iter().any(FilesChange::changes)
             && !self.schedules.iter().any(ScheduleChange::changes)
+            && !self.functions.iter().any(FunctionChange::changes)
     }
 }
 
@@ -287,7 +293,47 @@ impl ScheduleChange {
     }
 }
 
-/// A container's image before and after.
+/// What would change in one Lambda function, as those see it who call its alias.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct FunctionChange {
+    /// The function.
+    pub function: FunctionName,
+    /// The alias that would be moved.
+    pub alias: AliasName,
+    /// The version that the alias names now; absent when the function or the alias doesn't exist yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Whether that version says of itself that a deploy of this project published it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ours: bool,
+    /// That version's code and what it would be: images, or zip archives by their digests.
+    pub code: ImageChange,
+    /// In what else that version and the function's own configuration, of which a version would be published, differ:
+    /// `environment`, `memorySize`, as Lambda calls it. Never how.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub settings: Vec<String>,
+    /// The alarms for which the alias would be moved back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alarms: Vec<AlarmName>,
+    /// How long they would be watched, in seconds.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub watch_seconds: u32,
+}
+
+impl FunctionChange {
+    /// Whether another version would be published.
+    pub fn changes(&self) -> bool {
+        self.version.is_none() || self.code.changes() || !self.settings.is_empty()
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+/// Code before and after: a container's image, or what a function runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct ImageChange {

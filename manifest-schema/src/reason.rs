@@ -245,6 +245,12 @@ codes! {
     ScheduleOwnedTwice = "schedule.owned-twice":
         "Terraform would change which task definition a schedule or a rule starts, and so does a step."
         => "Let Terraform leave it alone: `lifecycle { ignore_changes = [ecs_target[0].task_definition_arn] }` in the rule's target, `[target[0].ecs_parameters[0].task_definition_arn]` in the schedule.",
+    FunctionFailed = "function.failed":
+        "A Lambda function could not be made to run the build, or an alarm went off once it did."
+        => "Read the job's events: they say which version the alias names now. The function's own code ($LATEST) may be the build's all the same; nobody who calls the alias reaches it.",
+    FunctionUnsupported = "function.unsupported":
+        "A Lambda function can't be deployed in the way that the build asks for."
+        => "Read what the message says: change the function, its alias or alarm, the step in `airlock.toml`, or the worker's configuration.",
     WorkerFailed = "worker.failed":
         "The worker could not go on: a store, a key or a disk failed it."
         => "Read the message, repair what it names, and launch again.",

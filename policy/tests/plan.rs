@@ -5,8 +5,8 @@
 
 use manifest_schema::manifest::Trigger;
 use manifest_schema::plan::{
-    FilesChange, ImageChange, Keys, LockedProvider, ResourceAction, ScheduleChange, ServiceChange, Severity,
-    StateVersion, TaskRun, TerraformChanges,
+    FilesChange, FunctionChange, ImageChange, Keys, LockedProvider, ResourceAction, ScheduleChange, ServiceChange,
+    Severity, StateVersion, TaskRun, TerraformChanges,
 };
 use policy::plan::{Effects, PlanError, PlanParts, RULES, Verdict, Written, findings, verdict};
 use proptest::prelude::*;
@@ -338,6 +338,32 @@ fn what_goes_from_a_bucket_needs_a_person_most_of_all_what_is_anothers() {
         let found = findings(Effects { files: &[change], ..Default::default() });
         let found: Vec<_> = found.iter().map(|finding| format!("{} {}", finding.rule, finding.message)).collect();
         assert_eq!(found, expected, "{case}");
+    }
+}
+
+#[test]
+fn a_function_needs_a_person_if_it_is_new_or_not_ours() {
+    for (case, version, ours, elsewhere, rules) in [
+        ("published by us", Some("7"), true, None, &[][..]),
+        ("not there yet", None, false, None, &[("function.created", Severity::Medium)]),
+        ("by hand", Some("7"), false, None, &[("function.not-ours", Severity::High)]),
+        ("said to be ours", Some("7"), true, Some("registry.example/other"), &[("function.not-ours", Severity::High)]),
+    ] {
+        let elsewhere = elsewhere.map(str::to_owned);
+        let function = FunctionChange {
+            function: "resize".parse().unwrap(),
+            alias: "live".parse().unwrap(),
+            version: version.map(str::to_owned),
+            ours,
+            code: ImageChange { before: None, elsewhere, after: manifest_schema::digest::Digest::of(b"x") },
+            settings: Vec::new(),
+            alarms: Vec::new(),
+            watch_seconds: 0,
+        };
+        let found = findings(Effects { functions: &[function], ..Default::default() });
+        let told: Vec<_> = found.iter().map(|finding| (finding.rule.as_str(), finding.severity)).collect();
+        assert_eq!(told, rules, "{case}");
+        assert!(found.iter().all(|finding| finding.address == "resize"), "{case}");
     }
 }
 

@@ -80,7 +80,7 @@ fn every_import_move_and_removal_needs_a_person() {
     );
     assert!(found.iter().all(|finding| finding.severity == Severity::High));
     assert_eq!(verdict(&found), Verdict::Person);
-    assert_eq!(RULES, "2026-11-9", "plans that older rules judged are stale");
+    assert_eq!(RULES, "2026-11-10", "plans that older rules judged are stale");
 }
 
 #[test]

@@ -143,6 +143,17 @@ impl Scratch {
         self.run("sh", &["build-image.sh"]).exits(0);
     }
 
+    /// The digest of the image that would be deployed.
+    pub fn image_digest(&self) -> String {
+        self.digest_of("image")
+    }
+
+    /// The same of another image, by its directory.
+    pub fn digest_of(&self, name: &str) -> String {
+        let index = self.read(&self.path(&format!("build/{name}/index.json")));
+        index["manifests"][0]["digest"].as_str().expect("an image has a digest").to_owned()
+    }
+
     /// Runs git.
     pub fn git(&self, arguments: &[&str]) {
         self.run("git", arguments).exits(0);

@@ -115,17 +115,6 @@ impl Services {
         tasks
     }
 
-    /// The digest of the image that would be deployed.
-    pub fn image_digest(&self) -> String {
-        self.digest_of("image")
-    }
-
-    /// The same of the image of another service.
-    pub fn digest_of(&self, name: &str) -> String {
-        let index = self.read(&self.path(&format!("build/{name}/index.json")));
-        index["manifests"][0]["digest"].as_str().expect("an image has a digest").to_owned()
-    }
-
     /// Lets the tasks of the image that would be deployed fare like this.
     pub fn next_image(&self, script: Script) {
         self.double.script_image(&self.image_digest(), script);

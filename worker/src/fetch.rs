@@ -78,6 +78,12 @@ pub(crate) async fn run(
         }
     }
     present_files(session, manifest).await?;
+    // None of them is large, and what would be uploaded is known to be right before anything begins.
+    for blob in archives(manifest) {
+        session.may_go_on()?;
+        session.sides().artifacts.read_blob(&blob, io::sink()).await?;
+        seen.add(blob);
+    }
     session.say(Happening::Fetched { blobs: seen.blobs, bytes: seen.bytes }).await?;
     Ok(Fetched { bundle })
 }
@@ -134,6 +140,13 @@ fn platform() -> String {
 /// The blobs of every image that a step runs, each once.
 fn image_blobs(manifest: &BuildManifest) -> BTreeSet<BlobRef> {
     manifest.images_to_run().flat_map(|(artifact, _)| artifact.blobs()).collect()
+}
+
+/// The zip archives that functions run, each once.
+fn archives(manifest: &BuildManifest) -> BTreeSet<BlobRef> {
+    let named = manifest.functions().filter(|step| step.code.image().is_none());
+    let artifacts = named.filter_map(|step| manifest.artifact(step.code.artifact()));
+    artifacts.map(|artifact| BlobRef { digest: artifact.digest, size: artifact.size }).collect()
 }
 
 async fn present(session: &Session, blob: BlobRef) -> Result<(), Stop> {

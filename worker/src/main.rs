@@ -8,6 +8,7 @@ mod cluster;
 mod ecs;
 mod fetch;
 mod files;
+mod functions;
 mod group;
 mod images;
 mod patience;

@@ -113,7 +113,7 @@ fn expect_owned_once(owned: &[OwnedService], services: &[ServiceChange]) -> Resu
 pub(crate) fn summary(admission: &Admission, terraform: Option<TerraformChanges>, changes: Changes) -> PlanSummary {
     let request = admission.request();
     let findings = policy::plan::findings(Effects { terraform: terraform.as_ref(), ..changes.effects() });
-    let Changes { services, tasks, files, schedules } = changes;
+    let Changes { services, tasks, files, schedules, functions } = changes;
     PlanSummary {
         schema: Default::default(),
         project: request.project.clone(),
@@ -126,6 +126,7 @@ pub(crate) fn summary(admission: &Admission, terraform: Option<TerraformChanges>
         tasks,
         files,
         schedules,
+        functions,
         findings,
     }
 }

@@ -95,13 +95,18 @@ pub(crate) fn prefix(request: &LaunchRequest) -> String {
     format!("airlock/{}/{}", request.environment, request.project)
 }
 
+/// Whether this worker is in AWS, or knows how to reach it.
+pub(crate) fn has_aws(session: &Session) -> bool {
+    let config = session.config();
+    match config.place {
+        StatedPlace::Fixed(_) => config.aws != aws::Settings::default(),
+        StatedPlace::Aws => true,
+    }
+}
+
 /// Refuses variables that refer to AWS where there is none.
 pub(crate) fn expect_aws(session: &Session, manifest: &BuildManifest) -> Result<(), Stop> {
-    let config = session.config();
-    let is_local = match config.place {
-        StatedPlace::Fixed(_) => config.aws == aws::Settings::default(),
-        StatedPlace::Aws => false,
-    };
+    let is_local = !has_aws(session);
     let reasons: Vec<_> = named(session.request(), manifest)
         .filter(|_| is_local)
         .map(|(variable, reference)| {

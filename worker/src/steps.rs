@@ -103,7 +103,7 @@ async fn ready(session: &Session, prepared: &mut Prepared<'_>, step: &Step) -> R
     session.may_go_on()?;
     match step {
         Step::Terraform { .. } | Step::Files(_) => Ok(()),
-        Step::Service(_) | Step::Task(_) | Step::Schedule(_) => prepared.images.push_rest().await,
+        Step::Service(_) | Step::Task(_) | Step::Function(_) | Step::Schedule(_) => prepared.images.push_rest().await,
     }
 }
 
@@ -158,6 +158,12 @@ async fn one(
             let approved = schedules.iter().find(|change| change.trigger == schedule.trigger);
             let approved = approved.ok_or_else(|| Stop::failed(format!("the approved plan has no {step}")))?;
             schedules::deploy(&prepared.targets.cluster, admission, schedule, approved).await
+        }
+        Step::Function(function) => {
+            let functions = &planned(admission)?.summary().functions;
+            let approved = functions.iter().find(|change| change.function == function.function);
+            let approved = approved.ok_or_else(|| Stop::failed(format!("the approved plan has no {step}")))?;
+            prepared.targets.functions.deploy(admission.manifest().manifest(), function, approved).await
         }
     }
 }

@@ -152,6 +152,21 @@ impl Asked {
     }
 }
 
+impl Asked {
+    /// Why something is taken back before `this` came.
+    ///
+    /// # Errors
+    /// When nothing may be done any more.
+    pub(crate) fn before(self, this: &str) -> Result<(Code, String), Stop> {
+        match self {
+            Self::Deadline => Ok((Code::JobDeadline, format!("the job ran past its deadline before {this}"))),
+            Self::Cancelled => Ok((Code::JobCancelled, format!("the job was cancelled before {this}"))),
+            Self::Terminated => Ok((Code::JobCancelled, format!("the worker's task was told to end before {this}"))),
+            Self::Lost | Self::Unheard => Err(self.stop()),
+        }
+    }
+}
+
 /// A wish to stop: the first one stands, and so does the first date.
 #[derive(Debug, Clone, Copy, Default)]
 struct Wish {

@@ -2,11 +2,12 @@
 
 use manifest_schema::Reason;
 use manifest_schema::manifest::BuildManifest;
-use manifest_schema::plan::{FilesChange, PlanSummary, ScheduleChange, ServiceChange, TaskRun};
+use manifest_schema::plan::{FilesChange, FunctionChange, PlanSummary, ScheduleChange, ServiceChange, TaskRun};
 use policy::plan::Effects;
 
 use crate::cluster::Cluster;
 use crate::files::Files;
+use crate::functions::Functions;
 use crate::schedules;
 use crate::session::Session;
 use crate::stop::Stop;
@@ -18,18 +19,25 @@ pub(crate) struct Changes {
     pub(crate) tasks: Vec<TaskRun>,
     pub(crate) files: Vec<FilesChange>,
     pub(crate) schedules: Vec<ScheduleChange>,
+    pub(crate) functions: Vec<FunctionChange>,
 }
 
 impl Changes {
     /// What people agreed to.
-    pub(crate) fn approved(PlanSummary { services, tasks, files, schedules, .. }: &PlanSummary) -> Self {
-        Self { services: services.clone(), tasks: tasks.clone(), files: files.clone(), schedules: schedules.clone() }
+    pub(crate) fn approved(PlanSummary { services, tasks, files, schedules, functions, .. }: &PlanSummary) -> Self {
+        Self {
+            services: services.clone(),
+            tasks: tasks.clone(),
+            files: files.clone(),
+            schedules: schedules.clone(),
+            functions: functions.clone(),
+        }
     }
 
     /// What is judged of them.
     pub(crate) fn effects(&self) -> Effects<'_> {
-        let Self { services, tasks, files, schedules } = self;
-        Effects { terraform: None, services, tasks, files, schedules }
+        let Self { services, tasks, files, schedules, functions } = self;
+        Effects { terraform: None, services, tasks, files, schedules, functions }
     }
 
     /// Leaves out what can't differ from what the build says: what runs once and is over.
@@ -39,12 +47,13 @@ impl Changes {
 
     /// What is another than in `planned`, in words.
     pub(crate) fn differ_in(&self, planned: &Self) -> Option<&'static str> {
-        let Self { services, tasks, files, schedules } = self;
+        let Self { services, tasks, files, schedules, functions } = self;
         let same = [
             (*services == planned.services, "a service"),
             (*tasks == planned.tasks, "what a task runs like"),
             (*files == planned.files, "what is in a bucket"),
             (*schedules == planned.schedules, "what a schedule or a rule starts"),
+            (*functions == planned.functions, "a function"),
         ];
         same.into_iter().find(|(same, _)| !same).map(|(_, what)| what)
     }
@@ -52,9 +61,10 @@ impl Changes {
     /// How many there are.
     pub(crate) fn count(&self) -> usize {
         let services = self.services.iter().filter(|service| service.changes()).count();
+        let functions = self.functions.iter().filter(|function| function.changes()).count();
         let places = self.files.iter().filter(|place| place.changes()).count();
         let schedules = self.schedules.iter().filter(|schedule| schedule.changes()).count();
-        services + self.tasks.len() + places + schedules
+        services + self.tasks.len() + places + schedules + functions
     }
 }
 
@@ -62,12 +72,17 @@ impl Changes {
 pub(crate) struct Targets<'a> {
     pub(crate) cluster: Cluster<'a>,
     pub(crate) files: Files<'a>,
+    pub(crate) functions: Functions<'a>,
 }
 
 impl<'a> Targets<'a> {
     /// Asks nobody yet.
     pub(crate) async fn open(session: &'a Session) -> Self {
-        Self { cluster: Cluster::open(session).await, files: Files::open(session).await }
+        Self {
+            cluster: Cluster::open(session).await,
+            files: Files::open(session).await,
+            functions: Functions::open(session),
+        }
     }
 
     /// What deploying this build would do to them.
@@ -77,9 +92,14 @@ impl<'a> Targets<'a> {
     pub(crate) async fn changes(&self, manifest: &BuildManifest) -> Result<Changes, Stop> {
         let mut refused = Vec::new();
         let (services, tasks) = or_refused(self.cluster.changes(manifest).await, &mut refused)?;
+        let functions = or_refused(self.functions.changes(manifest).await, &mut refused)?;
         let files = or_refused(self.files.changes(manifest).await, &mut refused)?;
         let schedules = or_refused(schedules::changes(&self.cluster, manifest).await, &mut refused)?;
-        if refused.is_empty() { Ok(Changes { services, tasks, files, schedules }) } else { Err(Stop::Refused(refused)) }
+        if refused.is_empty() {
+            Ok(Changes { services, tasks, files, schedules, functions })
+        } else {
+            Err(Stop::Refused(refused))
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a plan would do, as short as a ticket wants it.
 
 use manifest_schema::manifest::Trigger;
-use manifest_schema::names::{ServiceName, TaskName};
+use manifest_schema::names::{FunctionName, ServiceName, TaskName};
 use manifest_schema::plan::{FilesChange, Finding, PlanSummary, ResourceAction, TerraformChanges};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,9 @@ pub struct PlanInBrief {
     /// The schedules and rules whose tasks change, in the order of the steps.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub schedules: Vec<Trigger>,
+    /// The Lambda functions that change, in the order of the steps.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub functions: Vec<FunctionName>,
     /// Every risk found, whatever the trust policy suppresses.
     pub findings: Vec<Finding>,
 }
@@ -56,6 +59,12 @@ impl From<&PlanSummary> for PlanInBrief {
             tasks: summary.tasks.iter().map(|run| run.task.clone()).collect(),
             files: summary.files.iter().filter(|place| place.changes()).map(FilesChange::place).collect(),
             schedules: summary.schedules.iter().map(|schedule| schedule.trigger.clone()).collect(),
+            functions: summary
+                .functions
+                .iter()
+                .filter(|change| change.changes())
+                .map(|change| change.function.clone())
+                .collect(),
             findings: summary.findings.clone(),
         }
     }

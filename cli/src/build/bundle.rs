@@ -73,7 +73,12 @@ impl Bundle {
 fn references<'a>(bundle: &'a ArtifactName, steps: &'a [Step]) -> impl Iterator<Item = &'a str> {
     let variables = steps.iter().filter_map(move |step| match step {
         Step::Terraform { artifact, variables } if artifact == bundle => Some(variables),
-        Step::Terraform { .. } | Step::Service(_) | Step::Task(_) | Step::Files(_) | Step::Schedule(_) => None,
+        Step::Terraform { .. }
+        | Step::Service(_)
+        | Step::Task(_)
+        | Step::Files(_)
+        | Step::Function(_)
+        | Step::Schedule(_) => None,
     });
     variables.flatten().filter(|(_, variable)| variable.is_reference()).map(|(name, _)| name.as_str())
 }

@@ -95,6 +95,7 @@ pub(crate) fn steps(project: &Project) -> Vec<Step> {
         StepConfig::Task(task) => Step::Task(task.clone()),
         StepConfig::Files(files) => Step::Files(files.clone()),
         StepConfig::Schedule(schedule) => Step::Schedule(schedule.clone()),
+        StepConfig::Function(function) => Step::Function(function.clone()),
     };
     project.config.deploy.iter().map(step).collect()
 }

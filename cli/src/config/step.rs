@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use manifest_schema::manifest::{
-    FilesStep, HeaderRule, HeaderValue, PathPattern, ScheduleStep, SecretReference, ServiceStep, TaskStep, Trigger,
+    FilesStep, FunctionCode, FunctionStep, HeaderRule, HeaderValue, PathPattern, ScheduleStep, SecretReference,
+    ServiceStep, TaskStep, Trigger,
 };
 use manifest_schema::names::{
-    ArtifactName, BucketName, ClusterName, EventBusName, GroupName, ParameterName, RelativePath, ScheduleName,
-    ServiceName, TaskName, VariableName,
+    AlarmName, AliasName, ArtifactName, BucketName, ClusterName, EventBusName, FunctionName, GroupName, ParameterName,
+    RelativePath, ScheduleName, ServiceName, TaskName, VariableName,
 };
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, IgnoredAny, MapAccess, Visitor};
@@ -33,6 +34,8 @@ pub(crate) enum StepConfig {
     Files(FilesStep),
     /// Move what a schedule or a rule starts.
     Schedule(ScheduleStep),
+    /// Make a function run an image or a zip archive.
+    Function(FunctionStep),
 }
 
 /// A Terraform input variable: a text, or a table with one key, which names where its value comes from.
@@ -122,6 +125,12 @@ step_fields! {
     container: ServiceName,
     command: Vec<String>,
     timeout_seconds: u32,
+    function: FunctionName,
+    image: ArtifactName,
+    zip: ArtifactName,
+    alias: AliasName,
+    alarms: Vec<AlarmName>,
+    watch_seconds: u32,
     files: ArtifactName,
     bucket: BucketName,
     prefix: RelativePath,
@@ -243,6 +252,25 @@ const KINDS: &[Kind] = &[
             fields.scheduled(trigger)
         },
     },
+    Kind {
+        name: "function",
+        needs: &["alias"],
+        may_have: &["image", "zip", "alarms", "watch-seconds"],
+        step: |fields| {
+            let code = match (fields.image, fields.zip) {
+                (Some(image), None) => FunctionCode::Image(image),
+                (None, Some(zip)) => FunctionCode::Zip(zip),
+                (Some(_), Some(_)) | (None, None) => return None,
+            };
+            Some(StepConfig::Function(FunctionStep {
+                function: fields.function?,
+                code,
+                alias: fields.alias?,
+                alarms: fields.alarms.unwrap_or_default(),
+                watch_seconds: fields.watch_seconds,
+            }))
+        },
+    },
 ];
 
 impl StepFields {
@@ -259,6 +287,9 @@ impl StepFields {
     }
 }
 
+/// Kinds that need one of two fields.
+const EITHER: &[(&str, [&str; 2])] = &[("function", ["image", "zip"])];
+
 impl Kind {
     /// The kind of a step that has these fields, and no others than it may have.
     fn of(present: &[String]) -> Result<&'static Self, String> {
@@ -273,9 +304,14 @@ impl Kind {
             let fields: Vec<&str> = needs.iter().chain(*may_have).copied().collect();
             return Err(format!("a {name} step has no {other}; it has {}", fields.join(", ")));
         }
-        match needs.iter().find(|field| !has(field)) {
-            Some(missing) => Err(format!("a {name} step needs {}: {missing} is missing", needs.join(", "))),
-            None => Ok(kind),
+        if let Some(missing) = needs.iter().find(|field| !has(field)) {
+            return Err(format!("a {name} step needs {}: {missing} is missing", needs.join(", ")));
+        }
+        match EITHER.iter().find(|(of, _)| of == name) {
+            Some((_, [one, other])) if has(one) == has(other) => {
+                Err(format!("a {name} step needs {one} or {other}, and not both"))
+            }
+            Some(_) | None => Ok(kind),
         }
     }
 }
@@ -420,6 +456,33 @@ mod tests {
         ] {
             let (_, message) = parse(lines).unwrap_err();
             assert!(message.contains(problem), "{lines}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_function_says_its_code_its_alias_and_what_is_watched() {
+        let step = |words: &str| {
+            let text = format!("project = \"a\"\n[[deploy]]\nfunction = \"resize\"\n{words}\n");
+            Config::parse(&text).map(|mut config| config.deploy.remove(0))
+        };
+        let whole = "image = \"web\"\nalias = \"live\"\nalarms = [\"errors\", \"slow\"]\nwatch-seconds = 90";
+        let Ok(StepConfig::Function(function)) = step(whole) else { panic!("it is a function's") };
+        let settings = function.settings().into_iter().map(|(path, value)| format!("{path} = {value}"));
+        let expected = ["alarms = [\"errors\", \"slow\"]", "alias = live", "image = web", "watchSeconds = 90"];
+        assert_eq!(settings.collect::<Vec<_>>(), expected);
+        assert_eq!(function.watch_seconds(), 90);
+        let Ok(StepConfig::Function(least)) = step("zip = \"bundle\"\nalias = \"live\"") else {
+            panic!("it is one, too")
+        };
+        assert_eq!((least.watch_seconds(), least.code.image()), (0, None));
+        for (words, problem) in [
+            ("zip = \"bundle\"", "a function step needs alias: alias is missing"),
+            ("alias = \"live\"", "a function step needs image or zip, and not both"),
+            ("zip = \"a\"\nimage = \"b\"\nalias = \"live\"", "a function step needs image or zip, and not both"),
+            ("zip = \"a\"\nalias = \"live\"\ncpu = 256", "a function step has no cpu"),
+        ] {
+            let refused = step(words).map(drop).unwrap_err().1;
+            assert!(refused.contains(problem), "{words}: {refused}");
         }
     }
 }

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 
 use manifest_schema::names::ServiceName;
 use manifest_schema::plan::{
-    FilesChange, ImageChange, PlanSummary, ResourceAction, ResourceChange, ScheduleChange, ServiceChange, TaskRun,
-    ValueChange,
+    FilesChange, FunctionChange, ImageChange, PlanSummary, ResourceAction, ResourceChange, ScheduleChange,
+    ServiceChange, TaskRun, ValueChange,
 };
 
 use super::events::plural;
@@ -44,6 +44,9 @@ pub(crate) fn text(summary: &PlanSummary, paint: Paint) -> String {
     }
     for schedule in &summary.schedules {
         schedule_lines(&mut text, schedule, paint);
+    }
+    for function in &summary.functions {
+        function_lines(&mut text, function, paint);
     }
     findings(&mut text, summary, paint);
     text
@@ -183,6 +186,32 @@ fn files_lines(text: &mut String, change: &FilesChange, paint: Paint) {
         if more > 0 {
             let _ = writeln!(text, "             {what} {more} more");
         }
+    }
+}
+
+/// What callers of a function's alias would reach.
+fn function_lines(text: &mut String, change: &FunctionChange, paint: Paint) {
+    let FunctionChange { function, alias, code, settings, alarms, watch_seconds, .. } = change;
+    let (now, after) = (image_now(code), code.after.short());
+    let version = change.version.as_deref().map(plain);
+    let line = match version {
+        None => paint.green(&format!("create   function {function}: {alias} runs {after}")),
+        Some(version) if change.changes() => {
+            paint.yellow(&format!("update   function {function}: {alias} {now} (version {version}) → {after}"))
+        }
+        Some(version) => format!("keep     function {function}: {alias} runs {after} (version {version})"),
+    };
+    let _ = writeln!(text, "  {line}");
+    if !settings.is_empty() {
+        let _ = writeln!(text, "             as the function has them now: {}", plain(&settings.join(", ")));
+    }
+    if !alarms.is_empty() {
+        let alarms: Vec<_> = alarms.iter().map(|alarm| plain(alarm.as_str())).collect();
+        let _ = writeln!(
+            text,
+            "             goes back within {watch_seconds} s if there is an alarm: {}",
+            alarms.join(", ")
+        );
     }
 }
 
@@ -387,6 +416,42 @@ mod tests {
         task_lines(&mut text, &run, Paint::off());
         assert!(
             text.starts_with("  run      task migrate like service web in main, as in the last complete deployment\n")
+        );
+    }
+
+    #[test]
+    fn a_function_is_told_with_its_version_and_its_alarms() {
+        let (old, new) = (Digest::of(b"old"), Digest::of(b"new"));
+        let told = |version: Option<&str>, before: Option<Digest>, settings: &[&str], alarms: &[&str]| {
+            let change = FunctionChange {
+                function: "resize".parse().unwrap(),
+                alias: "live".parse().unwrap(),
+                version: version.map(str::to_owned),
+                ours: true,
+                code: ImageChange { before, elsewhere: None, after: new },
+                settings: settings.iter().map(|name| (*name).to_owned()).collect(),
+                alarms: alarms.iter().map(|name| name.parse().unwrap()).collect(),
+                watch_seconds: 60,
+            };
+            let mut text = String::new();
+            function_lines(&mut text, &change, Paint::off());
+            text
+        };
+        let (old_short, new_short) = (old.short(), new.short());
+        assert_eq!(told(None, None, &[], &[]), format!("  create   function resize: live runs {new_short}\n"));
+        assert_eq!(
+            told(Some("7"), Some(new), &[], &["errors"]),
+            format!(
+                "  keep     function resize: live runs {new_short} (version 7)\n             \
+                 goes back within 60 s if there is an alarm: errors\n"
+            )
+        );
+        assert_eq!(
+            told(Some("7\u{1b}"), Some(old), &["environment", "memorySize"], &[]),
+            format!(
+                "  update   function resize: live {old_short} (version 7\\u{{1b}}) → {new_short}\n             \
+                 as the function has them now: environment, memorySize\n"
+            )
         );
     }
 }

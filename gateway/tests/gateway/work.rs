@@ -60,6 +60,7 @@ impl World {
             tasks: Vec::new(),
             files: Vec::new(),
             schedules: Vec::new(),
+            functions: Vec::new(),
             findings: Vec::new(),
         };
         let about = vec![

@@ -231,7 +231,7 @@ pub(super) fn steps(old: &[Step], new: &[Step]) -> (Vec<StepDiff>, bool) {
     // There is one Terraform step at most: with another bundle it is the same step, changed.
     let identity = |step: &Step| match step {
         Step::Terraform { .. } => "terraform".to_owned(),
-        Step::Service(_) | Step::Task(_) | Step::Files(_) | Step::Schedule(_) => step.to_string(),
+        Step::Service(_) | Step::Task(_) | Step::Files(_) | Step::Function(_) | Step::Schedule(_) => step.to_string(),
     };
     let place = |steps: &[Step]| -> BTreeMap<String, usize> { steps.iter().map(identity).zip(0..).collect() };
     let (was_at, is_at) = (place(old), place(new));

@@ -73,5 +73,8 @@ fn demands(environment: &EnvironmentPolicy, circumstances: &Circumstances<'_>) -
     if summary.schedules.iter().any(|schedule| schedule.task_definition.is_none()) {
         demands.push("a schedule that doesn't exist yet".to_owned());
     }
+    if summary.functions.iter().any(|function| function.version.is_none()) {
+        demands.push("a function that doesn't exist yet".to_owned());
+    }
     demands
 }

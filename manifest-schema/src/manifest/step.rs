@@ -6,7 +6,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{FilesStep, ScheduleStep, ServiceStep, TaskStep};
+use super::{FilesStep, FunctionStep, ScheduleStep, ServiceStep, TaskStep};
 use crate::json::unique_map;
 use crate::names::{ArtifactName, GroupName, ParameterName};
 
@@ -30,6 +30,8 @@ pub enum Step {
     Files(FilesStep),
     /// Make what a schedule or a rule of EventBridge starts run images of this build.
     Schedule(ScheduleStep),
+    /// Make a Lambda function run code of this build.
+    Function(FunctionStep),
 }
 
 impl fmt::Display for Step {
@@ -40,6 +42,7 @@ impl fmt::Display for Step {
             Self::Task(step) => write!(f, "task {}", step.task),
             Self::Files(step) => step.fmt(f),
             Self::Schedule(step) => step.trigger.fmt(f),
+            Self::Function(step) => write!(f, "function {}", step.function),
         }
     }
 }
@@ -47,19 +50,20 @@ impl fmt::Display for Step {
 impl Step {
     /// The images that it runs.
     pub fn images(&self) -> impl Iterator<Item = &ArtifactName> {
-        let containers = match self {
-            Self::Terraform { .. } | Self::Files(_) => None,
-            Self::Service(service) => Some(service.containers.values()),
-            Self::Task(task) => Some(task.containers.values()),
-            Self::Schedule(schedule) => Some(schedule.containers.values()),
+        let (containers, function) = match self {
+            Self::Terraform { .. } | Self::Files(_) => (None, None),
+            Self::Service(service) => (Some(service.containers.values()), None),
+            Self::Task(task) => (Some(task.containers.values()), None),
+            Self::Function(function) => (None, function.code.image()),
+            Self::Schedule(schedule) => (Some(schedule.containers.values()), None),
         };
-        containers.into_iter().flatten()
+        containers.into_iter().flatten().chain(function)
     }
 
     /// The group that it is of.
     pub fn group(&self) -> Option<&GroupName> {
         match self {
-            Self::Terraform { .. } | Self::Task(_) | Self::Files(_) | Self::Schedule(_) => None,
+            Self::Terraform { .. } | Self::Task(_) | Self::Files(_) | Self::Function(_) | Self::Schedule(_) => None,
             Self::Service(service) => service.group.as_ref(),
         }
     }

@@ -168,6 +168,17 @@ fn hourly(bus: Option<&str>, target: Option<&str>) -> Step {
     Step::Schedule(ScheduleStep { trigger, ..nightly() })
 }
 
+/// With everything that a function's step can say.
+fn resize() -> FunctionStep {
+    FunctionStep {
+        function: "resize".parse().unwrap(),
+        code: FunctionCode::Zip("config".parse().unwrap()),
+        alias: "live".parse().unwrap(),
+        alarms: ["errors", "slow"].map(|name| name.parse().unwrap()).into(),
+        watch_seconds: Some(90),
+    }
+}
+
 /// A source at the commit that is `digit` forty times.
 pub(crate) fn source(uri: &str, digit: char) -> Source {
     Source {
@@ -210,6 +221,7 @@ pub(crate) fn build(number: u64) -> BuildManifest {
             Step::Service(sized_service()),
             service("worker", "web"),
             Step::Task(migration()),
+            Step::Function(resize()),
             Step::Schedule(nightly()),
             hourly(Some("orders"), Some("report")),
         ],
@@ -251,6 +263,8 @@ fn module(path: &str) -> VendoredModule {
     VendoredModule { path, source: "../shared".to_owned(), version: None, commit: None }
 }
 
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+
 type Break = fn(&mut BuildManifest);
 
 /// Every rule that the types alone don't state, with the part of the refusal that names it.
@@ -278,6 +292,13 @@ fn inconsistent_manifests_are_refused() {
     fn task(manifest: &mut BuildManifest) -> &mut TaskStep {
         let Step::Task(task) = &mut manifest.deploy[3] else { unreachable!("the fourth step is one") };
         task
+    }
+    fn function(manifest: &mut BuildManifest) -> &mut FunctionStep {
+        let Step::Function(function) = &mut manifest.deploy[4] else { unreachable!("the fifth step is one") };
+        function
+    }
+    fn code(manifest: &mut BuildManifest, of: fn(ArtifactName) -> FunctionCode, artifact: &str) {
+        function(manifest).code = of(artifact.parse().unwrap());
     }
     fn text(manifest: &mut BuildManifest, container: &str, name: &str, text: &str) {
         let variables = of(manifest).environment.entry(container.parse().unwrap()).or_default();
@@ -421,6 +442,38 @@ fn inconsistent_manifests_are_refused() {
             |m| drop(task(m).containers.insert("app".parse().unwrap(), "site".parse().unwrap())),
             "task migrate: artifact site is of kind directory, not image",
         ),
+        ("function twice", |m| m.deploy.push(m.deploy[4].clone()), "function resize: the function is deployed twice"),
+        ("function of no file", |m| code(m, FunctionCode::Zip, "site"), "artifact site is of kind directory, not file"),
+        (
+            "function of no image",
+            |m| code(m, FunctionCode::Image, "config"),
+            "artifact config is of kind file, not image",
+        ),
+        ("function of nothing", |m| code(m, FunctionCode::Zip, "gone"), "there is no artifact gone"),
+        ("function of a large archive", |m| m.artifacts[0].size = (50 << 20) + 1, "make the function one of an image"),
+        (
+            "function of an index",
+            |m| {
+                m.artifacts[3].media_type = INDEX.to_owned();
+                let Content::Image(blobs) = &mut m.artifacts[3].content else { unreachable!() };
+                blobs[0].media_type = INDEX.to_owned();
+                code(m, FunctionCode::Image, "web");
+            },
+            "function resize: image web is an index",
+        ),
+        (
+            "function with an alarm twice",
+            |m| function(m).alarms.push("errors".parse().unwrap()),
+            "alarm errors is named twice",
+        ),
+        (
+            "function with too many alarms",
+            |m| function(m).alarms = (0..21).map(|number| format!("a{number}").parse().unwrap()).collect(),
+            "21 alarms; at most 20",
+        ),
+        ("function that watches nothing", |m| function(m).alarms.clear(), "how long to watch no alarms"),
+        ("function watched for no time", |m| function(m).watch_seconds = Some(0), "watchSeconds is 0; use 1 to 3600"),
+        ("function watched for too long", |m| function(m).watch_seconds = Some(3601), "watchSeconds is 3601"),
         ("service of what is no image", |m| m.deploy[1] = service("web", "site"), "is of kind directory, not image"),
         ("service of nothing", |m| m.deploy[1] = service("web", "gone"), "there is no artifact gone"),
         (
@@ -472,6 +525,9 @@ fn malformed_manifests_are_refused() {
         ("secret in plain text", r#""parameter": "db/url""#, r#""value": "postgres://""#),
         ("cluster by its ARN", r#""cluster": "main""#, r#""cluster": "arn:aws:ecs:eu-central-1:1:cluster/main""#),
         ("task whose name is no family's", r#""task": "migrate""#, r#""task": "mi.grate""#),
+        ("function by its ARN", r#""function": "resize""#, r#""function": "arn:aws:lambda:x:1:function:resize""#),
+        ("function of two codes", r#""zip": "config""#, r#""zip": "config", "image": "web""#),
+        ("alias that is a version", r#""alias": "live""#, r#""alias": "7""#),
         ("task with a command for a shell", r#""command": ["#, r#""command": "migrate", "_": ["#),
         ("schedule by its ARN", r#""name": "nightly""#, r#""name": "arn:aws:scheduler:x:1:schedule/jobs/nightly""#),
         ("schedule in another", r#""name": "nightly""#, r#""name": "..""#),
@@ -610,6 +666,7 @@ proptest! {
         if let Ok(read) = BuildManifest::from_bytes(&bytes) {
             prop_assert_eq!(read.check(), Ok(()));
         }
-        prop_assert!(BuildManifest::from_bytes(&bytes[..at]).is_err());
+        // Without the newline at its end it is whole.
+        prop_assert!(at + 1 == bytes.len() || BuildManifest::from_bytes(&bytes[..at]).is_err());
     }
 }

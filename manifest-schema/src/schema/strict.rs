@@ -19,8 +19,8 @@ use crate::manifest::tests::build;
 use crate::manifest::{BlobRef, Trigger};
 use crate::names::{GroupName, RelativePath};
 use crate::plan::{
-    FilesChange, ImageChange, Keys, LockedProvider, ResourceAction, ResourceChange, ScheduleChange, ServiceChange,
-    StateVersion, TaskRun, TerraformChanges, ValueChange,
+    FilesChange, FunctionChange, ImageChange, Keys, LockedProvider, ResourceAction, ResourceChange, ScheduleChange,
+    ServiceChange, StateVersion, TaskRun, TerraformChanges, ValueChange,
 };
 use crate::pointer::{BuildPointer, LaunchPointer, PlanPointer};
 use crate::report::{Presence, Said, Signature, Signer, StatementReport, Stored, WrongBlob};
@@ -201,6 +201,16 @@ fn summary() -> PlanSummary {
         settings: [("cpu".to_owned(), cpu.clone())].into(),
     });
     summary.schedules = scheduled.into();
+    summary.functions = vec![FunctionChange {
+        function: "resize".parse().unwrap(),
+        alias: "live".parse().unwrap(),
+        version: Some("7".to_owned()),
+        ours: true,
+        code: image,
+        settings: vec!["memorySize".to_owned()],
+        alarms: vec!["errors".parse().unwrap()],
+        watch_seconds: 60,
+    }];
     summary.findings = vec![finding("a", "b")];
     summary
 }

@@ -117,6 +117,17 @@ pub const FINDING_RULES: &[FindingRule] = &[
                   project's.",
         advice: "Approve only if what it starts belongs to this project, and what it starts now may go.",
     },
+    FindingRule {
+        name: "function.created",
+        meaning: "A Lambda function, or the alias that its callers use, doesn't exist yet; Terraform may make it in the same deploy.",
+        advice: "Approve only if it is to be made; it must be there when its step begins.",
+    },
+    FindingRule {
+        name: "function.not-ours",
+        meaning: "The version of a Lambda function that its alias names was not published by a deploy of this project: it may \
+                  be another's, or somebody published it by hand.",
+        advice: "Approve only if the function belongs to this project, and what its callers reach now may go.",
+    },
 ];
 
 #[cfg(test)]
@@ -138,6 +149,8 @@ mod tests {
             "files.foreign",
             "schedule.created",
             "schedule.other-images",
+            "function.created",
+            "function.not-ours",
         ]);
         let explained: Vec<&str> = FINDING_RULES.iter().map(|rule| rule.name).collect();
         assert_eq!(explained, rules.collect::<Vec<_>>());

@@ -3,8 +3,8 @@
 use std::cmp::Reverse;
 
 use manifest_schema::plan::{
-    FilesChange, Finding, ResourceAction, ResourceChange, ScheduleChange, ServiceChange, Severity, TaskRun,
-    TerraformChanges,
+    FilesChange, Finding, FunctionChange, ResourceAction, ResourceChange, ScheduleChange, ServiceChange, Severity,
+    TaskRun, TerraformChanges,
 };
 use serde::Serialize;
 
@@ -12,7 +12,7 @@ use super::steps;
 use super::summary::WITHHELD;
 
 /// Version of the rules. Another version makes a plan stale, so change it with any change of what is found.
-pub const RULES: &str = "2026-11-9";
+pub const RULES: &str = "2026-11-10";
 
 /// Whether a person must approve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -62,16 +62,19 @@ pub struct Effects<'a> {
     pub files: &'a [FilesChange],
     /// In scheduled tasks.
     pub schedules: &'a [ScheduleChange],
+    /// In Lambda functions.
+    pub functions: &'a [FunctionChange],
 }
 
 /// Every risk in these effects, the worst first, whatever the trust policy suppresses.
 pub fn findings(effects: Effects<'_>) -> Vec<Finding> {
-    let Effects { terraform, services, tasks, files, schedules } = effects;
+    let Effects { terraform, services, tasks, files, schedules, functions } = effects;
     let mut found: Vec<_> = terraform.into_iter().flat_map(of_terraform).collect();
     found.extend(services.iter().flat_map(steps::of_service));
     found.extend(tasks.iter().flat_map(steps::of_task));
     found.extend(files.iter().flat_map(steps::of_files));
     found.extend(schedules.iter().flat_map(steps::of_schedule));
+    found.extend(functions.iter().flat_map(steps::of_function));
     found.sort_by(|a, b| (Reverse(a.severity), a).cmp(&(Reverse(b.severity), b)));
     found.dedup();
     found

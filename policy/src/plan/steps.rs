@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use manifest_schema::names::ServiceName;
-use manifest_schema::plan::{FilesChange, Finding, ImageChange, ScheduleChange, ServiceChange, Severity, TaskRun};
+use manifest_schema::plan::{
+    FilesChange, Finding, FunctionChange, ImageChange, ScheduleChange, ServiceChange, Severity, TaskRun,
+};
 
 use super::findings::finding;
 
@@ -86,6 +88,27 @@ pub(super) fn of_schedule(change: &ScheduleChange) -> Vec<Finding> {
         let what = format!("starts {place} in the container {container}, which is from no repository of this build");
         finding("schedule.other-images", Severity::High, &trigger, &what)
     }));
+    found
+}
+
+/// The risks of a function: nobody has seen it run, or it is another's.
+pub(super) fn of_function(change: &FunctionChange) -> Vec<Finding> {
+    let FunctionChange { function, alias, .. } = change;
+    let mut found = Vec::new();
+    match &change.version {
+        None => {
+            let what = format!("has no alias {alias} yet; this deploy is the first to run it");
+            found.push(finding("function.created", Severity::Medium, function.as_str(), &what));
+        }
+        Some(version) if !change.ours || change.code.elsewhere.is_some() => {
+            let place = change.code.elsewhere.iter().map(|place| format!(" of {place}")).collect::<String>();
+            let what = format!(
+                "runs as version {version}{place} for its alias {alias}, which no deploy of this project published"
+            );
+            found.push(finding("function.not-ours", Severity::High, function.as_str(), &what));
+        }
+        Some(_) => {}
+    }
     found
 }
 

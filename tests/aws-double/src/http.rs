@@ -17,6 +17,7 @@ pub(crate) type Response = hyper::Response<Body>;
 /// Whose request it is. Real AWS has a host for each; here it is told by what the signature is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Service {
+    CloudWatch,
     Ecs,
     Events,
     Kms,
@@ -71,7 +72,7 @@ impl Service {
         let Refusal { status, code, message, more } = refusal;
         let (status, more) = (*status, more.iter().cloned());
         match self {
-            Self::Ecs | Self::Events | Self::Kms | Self::Logs | Self::Ssm => {
+            Self::CloudWatch | Self::Ecs | Self::Events | Self::Kms | Self::Logs | Self::Ssm => {
                 let mut body = json!({ "__type": code, "message": message });
                 more.for_each(|(name, value)| body[name] = value);
                 response(status, "application/x-amz-json-1.1", body.to_string())
@@ -116,6 +117,7 @@ impl Service {
     /// How it says that it is asked too often.
     pub(crate) fn throttled(self) -> Refusal {
         match self {
+            Self::CloudWatch => Refusal::new(400, "Throttling", "Rate exceeded"),
             Self::Ecs | Self::Events | Self::Kms | Self::Logs | Self::Ssm => {
                 Refusal::new(400, "ThrottlingException", "Rate exceeded")
             }
@@ -131,6 +133,7 @@ impl Service {
     /// How it says that something went wrong that is not the caller's fault.
     pub(crate) fn broken(self) -> Refusal {
         match self {
+            Self::CloudWatch => Refusal::new(500, "InternalServiceFault", "The request processing has failed."),
             Self::Ecs => Refusal::new(500, "ServerException", "Service Unavailable. Please try again later."),
             Self::Events => Refusal::new(500, "InternalException", "An internal error occurred."),
             Self::Scheduler => Refusal::new(500, "InternalServerException", "Unexpected error."),
@@ -200,6 +203,7 @@ impl Request {
         match self.scope().as_ref().map(|scope| scope.service.as_str()) {
             Some("ecs") => Some(Service::Ecs),
             Some("events") => Some(Service::Events),
+            Some("monitoring") => Some(Service::CloudWatch),
             Some("kms") => Some(Service::Kms),
             Some("logs") => Some(Service::Logs),
             Some("lambda") => Some(Service::Lambda),

@@ -1,5 +1,5 @@
 //! What of AWS the tests need and no emulator has, as one HTTP server on loopback: Lambda and ECS that run real
-//! programs, ECS's services and what their tasks write to CloudWatch Logs, STS and IAM over several accounts, KMS with
+//! programs, versions and aliases of functions, CloudWatch's alarms, ECS's services and what their tasks write to CloudWatch Logs, STS and IAM over several accounts, KMS with
 //! Ed25519, Parameter Store, what rules and schedules of EventBridge say, S3 that asks IAM before an S3 server behind it, and the tokens that GitHub gives its jobs.
 //! Each service speaks its own protocol; its module says what is true to AWS and what is not.
 //!
@@ -11,10 +11,12 @@
 #![allow(clippy::print_stderr, reason = "the author of a test must see what it asked for in vain")]
 
 mod account;
+mod cloudwatch;
 mod description;
 mod ecs;
 mod events;
 mod failure;
+mod functions;
 mod http;
 pub mod iam;
 mod kms;
@@ -92,6 +94,8 @@ pub(crate) struct State {
     pub(crate) lambda: lambda::Lambda,
     pub(crate) rules: events::Rules,
     pub(crate) schedules: Vec<scheduler::Schedule>,
+    pub(crate) functions: lambda::Functions,
+    pub(crate) alarms: Vec<cloudwatch::Alarm>,
     pub(crate) s3: s3::S3,
     pub(crate) parameters: Vec<ssm::Parameter>,
     pub(crate) failures: Vec<(String, Failure)>,

@@ -305,7 +305,8 @@ fn expired(service: Service) -> Refusal {
         Service::S3 => Refusal::new(400, "ExpiredToken", "The provided token has expired."),
         Service::Sts => Refusal::new(403, "ExpiredToken", message),
         Service::Lambda | Service::Scheduler => Refusal::new(403, "ExpiredTokenException", message),
-        Service::Ecs
+        Service::CloudWatch
+        | Service::Ecs
         | Service::Events
         | Service::Kms
         | Service::Logs
@@ -324,7 +325,8 @@ fn unknown(service: Service) -> Refusal {
         }
         Service::Sts => Refusal::new(403, "InvalidClientTokenId", message),
         Service::Lambda | Service::Scheduler => Refusal::new(403, "UnrecognizedClientException", message),
-        Service::Ecs
+        Service::CloudWatch
+        | Service::Ecs
         | Service::Events
         | Service::Kms
         | Service::Logs

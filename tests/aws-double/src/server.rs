@@ -93,9 +93,8 @@ fn action(request: &Request) -> Option<(Service, String)> {
         Service::Logs => format!("logs:{}", operation()?),
         Service::Scheduler => scheduler::action(request)?.to_owned(),
         Service::Ssm => format!("ssm:{}", operation()?),
-        Service::Lambda => lambda::name(request.path())
-            .filter(|_| request.head.method == "POST")
-            .map(|_| "lambda:Invoke".to_owned())?,
+        Service::CloudWatch => format!("cloudwatch:{}", operation()?),
+        Service::Lambda => lambda::action(request)?,
         Service::Sts => format!("sts:{}", request.parameters().get("Action")?),
         Service::S3 => crate::s3::Wanted::of(request).map(|wanted| wanted.action.to_owned())?,
         Service::Github => "github:Token".to_owned(),
@@ -117,7 +116,8 @@ async fn carry_out(
         Service::Github => return Ok(core.state().people.github(request)),
         Service::Container => return Ok(ecs::serve_container(core, request.path())),
         Service::Sts if action == "sts:AssumeRoleWithWebIdentity" => return core.state().assume_with_token(request),
-        Service::Ecs
+        Service::CloudWatch
+        | Service::Ecs
         | Service::Events
         | Service::Kms
         | Service::Lambda
@@ -144,7 +144,8 @@ async fn carry_out(
             let failure = if let Failure::Task(failure) = failure { Some(failure.clone()) } else { None };
             ecs::answer(core, operation, request, &caller, failure)
         }
-        Service::Lambda => lambda::invoke(core, request, &caller).await,
+        Service::CloudWatch => core.state().cloudwatch(operation, request, &caller),
+        Service::Lambda => lambda::answer_call(core, request, &caller).await,
         Service::S3 => crate::s3::answer(core, request, &caller, body).await,
         Service::Github | Service::Container => Err(Refusal::not_doubled(action)),
     }
@@ -159,11 +160,10 @@ impl Core {
         let (access_key, region) = scope.map(|scope| (scope.access_key, scope.region)).unzip();
         let parameters = match service {
             Service::S3 => crate::s3::parameters(request),
-            Service::Lambda => {
-                lambda::name(request.path()).map(|name| [("FunctionName".to_owned(), name)].into()).unwrap_or_default()
-            }
+            Service::Lambda => lambda::parameters(request),
             Service::Scheduler => scheduler::parameters(request),
-            Service::Ecs
+            Service::CloudWatch
+            | Service::Ecs
             | Service::Events
             | Service::Kms
             | Service::Logs

@@ -14,7 +14,7 @@ use super::view::{ContainerView, RolloutState, ServiceView, TaskView};
 use super::{Ecs, Looked, Now, of_aws, revise};
 use crate::group::{Group, goes_back_with_it};
 use crate::patience::insistently;
-use crate::stop::{Asked, Stop};
+use crate::stop::Stop;
 
 /// A rollout that goes on.
 struct Begun {
@@ -282,8 +282,8 @@ fn fallen(followed: Followed, step: &ServiceStep, told: &Told) -> Result<Option<
         }
         Followed::Ended(End::Stuck(said)) => Ok(Some(Fallen { reason: failing(&said), by_ecs: None })),
         Followed::Asked(asked) => {
-            let (code, why) = wished(asked)?;
-            Ok(Some(Fallen { reason: because(step, code, why, told), by_ecs: None }))
+            let (code, why) = asked.before("the rollout's end")?;
+            Ok(Some(Fallen { reason: because(step, code, &why, told), by_ecs: None }))
         }
         Followed::Fell(why) => Ok(Some(Fallen { reason: goes_back_with_it(&step.service, &why), by_ecs: None })),
         Followed::Ended(End::Replaced { definition }) => {
@@ -292,16 +292,6 @@ fn fallen(followed: Followed, step: &ServiceStep, told: &Told) -> Result<Option<
             Err(Stop::Failed(Reason::new(Code::ServiceReplaced, message)))
         }
         Followed::Ended(End::Gone) => Err(failed(step, "is gone: somebody deleted it before the rollout's end")),
-    }
-}
-
-/// Why a rollout isn't waited for any longer.
-fn wished(asked: Asked) -> Result<(Code, &'static str), Stop> {
-    match asked {
-        Asked::Deadline => Ok((Code::JobDeadline, "the job ran past its deadline before the rollout's end")),
-        Asked::Cancelled => Ok((Code::JobCancelled, "the job was cancelled before the rollout's end")),
-        Asked::Terminated => Ok((Code::JobCancelled, "the worker's task was told to end before the rollout's end")),
-        Asked::Lost | Asked::Unheard => Err(asked.stop()),
     }
 }
 

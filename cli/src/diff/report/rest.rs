@@ -71,13 +71,13 @@ fn parts_of<V: Clone + Eq>(
 fn variables(step: &Step) -> BTreeMap<String, Variable> {
     match step {
         Step::Terraform { variables, .. } => variables.clone(),
-        Step::Service(_) | Step::Task(_) | Step::Files(_) | Step::Schedule(_) => BTreeMap::new(),
+        Step::Service(_) | Step::Task(_) | Step::Files(_) | Step::Function(_) | Step::Schedule(_) => BTreeMap::new(),
     }
 }
 
 fn containers(step: &Step) -> BTreeMap<String, String> {
     let containers = match step {
-        Step::Terraform { .. } | Step::Files(_) => return BTreeMap::new(),
+        Step::Terraform { .. } | Step::Files(_) | Step::Function(_) => return BTreeMap::new(),
         Step::Service(service) => &service.containers,
         Step::Task(task) => &task.containers,
         Step::Schedule(schedule) => &schedule.containers,
@@ -85,7 +85,7 @@ fn containers(step: &Step) -> BTreeMap<String, String> {
     containers.iter().map(|(container, image)| (container.to_string(), image.to_string())).collect()
 }
 
-/// What any other step than Terraform's says beside images, by path.
+/// What any other step than Terraform's says beside containers' images, by path.
 fn settings(step: &Step) -> BTreeMap<String, String> {
     match step {
         Step::Terraform { .. } => BTreeMap::new(),
@@ -93,6 +93,7 @@ fn settings(step: &Step) -> BTreeMap<String, String> {
         Step::Task(task) => task.settings(),
         Step::Files(files) => files.settings(),
         Step::Schedule(schedule) => schedule.revision().settings(),
+        Step::Function(function) => function.settings(),
     }
 }
 

@@ -6,7 +6,7 @@ use super::world::{Cast, Say, World, before, finding, no, noon, record, revoke, 
 use super::*;
 use crate::deployment::StepOutcome;
 use crate::manifest::Trigger;
-use crate::plan::{ImageChange, ScheduleChange, ServiceChange, TaskRun};
+use crate::plan::{FunctionChange, ImageChange, ScheduleChange, ServiceChange, TaskRun};
 use crate::statement::ReviewVerdict;
 use crate::trust::Freeze;
 
@@ -158,6 +158,18 @@ fn every_demand_asks_for_as_many_people_as_risk_does() {
                 task_definition: None,
                 containers: BTreeMap::new(),
                 settings: BTreeMap::new(),
+            }];
+        }),
+        ("a function that doesn't exist yet", |w| {
+            w.functions = vec![FunctionChange {
+                function: "resize".parse().unwrap(),
+                alias: "live".parse().unwrap(),
+                version: None,
+                ours: false,
+                code: ImageChange { before: None, elsewhere: None, after: Digest::of(b"code") },
+                settings: Vec::new(),
+                alarms: Vec::new(),
+                watch_seconds: 0,
             }];
         }),
     ];

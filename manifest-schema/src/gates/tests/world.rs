@@ -9,7 +9,8 @@ use crate::manifest::tests::{build, report};
 use crate::manifest::{BuildManifest, BuildNumber};
 use crate::names::{ChangeId, EnvironmentName, ProjectName};
 use crate::plan::{
-    FilesChange, Finding, PlanSummary, PlanSummarySchema, ScheduleChange, ServiceChange, Severity, TaskRun,
+    FilesChange, Finding, FunctionChange, PlanSummary, PlanSummarySchema, ScheduleChange, ServiceChange, Severity,
+    TaskRun,
 };
 use crate::statement::Outcome;
 use crate::statement::{self, Decision, PlanBase, ReviewVerdict, Statement, Subject, subject};
@@ -105,6 +106,7 @@ pub(crate) struct World {
     pub(crate) tasks: Vec<TaskRun>,
     pub(crate) files: Vec<FilesChange>,
     pub(crate) schedules: Vec<ScheduleChange>,
+    pub(crate) functions: Vec<FunctionChange>,
     pub(crate) summary_edit: fn(&mut PlanSummary),
     pub(crate) planner_key: u8,
     pub(crate) plan_edit: fn(&mut statement::Plan),
@@ -150,6 +152,7 @@ impl World {
             tasks: Vec::new(),
             files: Vec::new(),
             schedules: Vec::new(),
+            functions: Vec::new(),
             summary_edit: |_| {},
             planner_key: seed::PLANNER,
             plan_edit: |_| {},
@@ -258,6 +261,7 @@ impl World {
             tasks: self.tasks.clone(),
             files: self.files.clone(),
             schedules: self.schedules.clone(),
+            functions: self.functions.clone(),
             findings: self.findings.clone(),
         };
         (self.summary_edit)(&mut summary);

@@ -2,10 +2,12 @@
 //!
 //! True to AWS: the call's shape and errors, what a function's environment holds, one invocation at a time for each
 //! instance, warm instances used again, more of them when calls come together, the limits on payloads, and what is
-//! answered when a function fails, takes too long or ends. Not doubled: versions and aliases, asynchronous invocation,
+//! answered when a function fails, takes too long or ends. Not doubled: versions and aliases of these functions (`published` has
+//! functions with both, which are never run), asynchronous invocation,
 //! streamed answers, the log in the answer, freezing between invocations, a second try of an initialisation that failed.
 
 mod instance;
+mod published;
 mod runtime;
 
 use std::collections::BTreeMap;
@@ -22,6 +24,7 @@ use crate::people::{Caller, policy};
 use crate::process::Log;
 use crate::{Core, REGION, State};
 use instance::{Instance, Outcome};
+pub(crate) use published::Functions;
 
 /// The longest payload of a synchronous invocation, in bytes.
 const LONGEST_REQUEST: usize = 6_291_456;
@@ -159,8 +162,34 @@ pub(crate) fn name(path: &str) -> Option<String> {
     Some(crate::http::decode(name))
 }
 
+/// What a request asks for, such as `lambda:Invoke`.
+pub(crate) fn action(request: &Request) -> Option<String> {
+    let invokes = request.head.method == "POST" && name(request.path()).is_some();
+    let operation = if invokes { "Invoke" } else { published::Wanted::of(request)?.operation };
+    Some(format!("lambda:{operation}"))
+}
+
+/// What it was called with.
+pub(crate) fn parameters(request: &Request) -> BTreeMap<String, String> {
+    let of_published = || {
+        let wanted = published::Wanted::of(request)?;
+        let named = ("FunctionName".to_owned(), wanted.function);
+        Some(request.parameters().into_iter().chain(request.query()).chain([named]).collect())
+    };
+    let invoked = name(request.path()).map(|name| [("FunctionName".to_owned(), name)].into());
+    invoked.or_else(of_published).unwrap_or_default()
+}
+
+/// A call of Lambda.
+pub(crate) async fn answer_call(core: &Arc<Core>, request: &Request, caller: &Caller) -> Result<Response, Refusal> {
+    match published::Wanted::of(request) {
+        Some(wanted) => core.state().published(&wanted, request, caller),
+        None => invoke(core, request, caller).await,
+    }
+}
+
 /// `Invoke`.
-pub(crate) async fn invoke(core: &Arc<Core>, request: &Request, caller: &Caller) -> Result<Response, Refusal> {
+async fn invoke(core: &Arc<Core>, request: &Request, caller: &Caller) -> Result<Response, Refusal> {
     if let Some(kind) = request.header("x-amz-invocation-type").filter(|kind| *kind != "RequestResponse") {
         return Err(Refusal::not_doubled(format!("lambda:Invoke of the type {kind}")));
     }

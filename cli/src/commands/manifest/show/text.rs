@@ -108,6 +108,7 @@ fn step_told(step: &Step) -> String {
         Step::Task(task) => list(said(&task.containers, task.settings())),
         Step::Files(files) => list(said(&BTreeMap::new(), files.settings())),
         Step::Schedule(schedule) => list(said(&schedule.containers, schedule.revision().settings())),
+        Step::Function(function) => list(said(&BTreeMap::new(), function.settings())),
     };
     format!("{step}{rest}")
 }

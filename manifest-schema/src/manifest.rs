@@ -1,6 +1,7 @@
 //! The build manifest: what a build made, from which sources, and how to deploy it.
 
 mod artifact;
+mod check;
 mod files;
 mod function;
 mod provider;
@@ -20,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::json::{Document, schema_tag};
-use crate::names::{ArtifactName, GroupName, ProjectName, string_schema};
+use crate::names::{ArtifactName, ProjectName, string_schema};
 use crate::time::Timestamp;
 
 pub use artifact::{Artifact, ArtifactKind, BlobEntry, BlobRef, Content, VendoredModule};
@@ -309,13 +310,6 @@ impl BuildManifest {
         numbered.chunk_by(together).map(<[_]>::to_vec).collect()
     }
 
-    /// A group between whose steps there are others.
-    fn split_group(&self) -> Option<&GroupName> {
-        let mut seen = BTreeSet::new();
-        let groups = self.stages().into_iter().filter_map(|stage| stage.first()?.1.group());
-        groups.into_iter().find(|group| !seen.insert(*group))
-    }
-
     /// The providers that the build brings, each with its archive.
     pub fn providers(&self) -> impl Iterator<Item = (&Provider, &Artifact)> {
         self.artifacts.iter().filter_map(|artifact| match &artifact.content {
@@ -331,92 +325,6 @@ impl BuildManifest {
             Variable::Value(text) => Some(text.clone()),
             Variable::DigestOf(name) => self.artifact(name).map(|artifact| artifact.digest.to_string()),
             Variable::Parameter(_) | Variable::Secret(_) => None,
-        }
-    }
-
-    /// Two archives of one provider would be two truths.
-    fn check_providers(&self) -> Result<(), String> {
-        let mut seen = BTreeSet::new();
-        match self.providers().find(|(provider, _)| !seen.insert(*provider)) {
-            Some((provider, artifact)) => Err(format!("artifact {}: {provider} is there twice", artifact.name)),
-            None => Ok(()),
-        }
-    }
-
-    fn check_steps(&self) -> Result<(), String> {
-        if self.deploy.len() > MOST_STEPS {
-            return Err(format!("{} deploy steps; at most {MOST_STEPS} are read", self.deploy.len()));
-        }
-        let mut terraform = 0;
-        let (mut services, mut tasks, mut places) = (BTreeSet::new(), BTreeSet::new(), Vec::<&FilesStep>::new());
-        let mut functions = BTreeSet::new();
-        for step in &self.deploy {
-            for image in step.images() {
-                self.expect_kind(step, image, ArtifactKind::Image)?;
-            }
-            match step {
-                Step::Terraform { artifact, variables } => {
-                    terraform += 1;
-                    self.expect_kind(step, artifact, ArtifactKind::Terraform)?;
-                    for (name, variable) in variables {
-                        if !variable.is_reference() && self.public_text(variable).is_none() {
-                            return Err(format!("{step}: variable {name} names an artifact that the build has not"));
-                        }
-                    }
-                }
-                Step::Service(service) => {
-                    // In whatever cluster: a deployment record knows steps by their names.
-                    if !services.insert(&service.service) {
-                        return Err(format!("{step}: the service is deployed twice"));
-                    }
-                    service.check().map_err(|problem| format!("{step}: {problem}"))?;
-                }
-                Step::Task(task) => {
-                    if !tasks.insert(&task.task) {
-                        return Err(format!("{step}: there is another of this name"));
-                    }
-                    task.check().map_err(|problem| format!("{step}: {problem}"))?;
-                }
-                Step::Files(files) => {
-                    let artifact = self.expect_kind(step, &files.artifact, ArtifactKind::Directory)?;
-                    files.check(artifact).map_err(|problem| format!("{step}: {problem}"))?;
-                    if let Some(other) = places.iter().find(|other| files.meets(other)) {
-                        return Err(format!("{step}: {other} would put files there, too"));
-                    }
-                    places.push(files);
-                }
-                Step::Schedule(schedule) => {
-                    schedule.revision().check().map_err(|problem| format!("{step}: {problem}"))?;
-                }
-                Step::Function(function) => {
-                    if !functions.insert(&function.function) {
-                        return Err(format!("{step}: the function is deployed twice"));
-                    }
-                    function.check().map_err(|problem| format!("{step}: {problem}"))?;
-                    self.check_code(step, &function.code)?;
-                }
-            }
-        }
-        Trigger::expect_different(self.schedules().map(|step| &step.trigger))?;
-        if let Some(split) = self.split_group() {
-            return Err(format!("the steps of group {split} don't follow one another"));
-        }
-        if terraform > 1 { Err(format!("{terraform} terraform steps; at most one is allowed")) } else { Ok(()) }
-    }
-
-    fn check_code(&self, step: &Step, code: &FunctionCode) -> Result<(), String> {
-        if let FunctionCode::Zip(name) = code {
-            self.expect_kind(step, name, ArtifactKind::File)?;
-        }
-        let checked = self.artifact(code.artifact()).map_or(Ok(()), |artifact| code.check(artifact));
-        checked.map_err(|problem| format!("{step}: {problem}"))
-    }
-
-    fn expect_kind(&self, step: &Step, name: &ArtifactName, kind: ArtifactKind) -> Result<&Artifact, String> {
-        match self.artifact(name) {
-            Some(artifact) if artifact.kind() == kind => Ok(artifact),
-            Some(artifact) => Err(format!("{step}: artifact {name} is of kind {}, not {kind}", artifact.kind())),
-            None => Err(format!("{step}: there is no artifact {name}")),
         }
     }
 }

@@ -183,8 +183,8 @@ codes! {
         "Since the plan was made, something else was deployed, a service changed, or the rules changed."
         => "Plan again and have the new plan approved.",
     PlanUnsupported = "plan.unsupported":
-        "Terraform's plan has something that its summary can't show, such as a provider's action, or a key that repeats a secret."
-        => "Change what the reason names in the configuration, then build and plan again.",
+        "The plan has something that its summary can't show: a provider's action, a key that repeats a secret, or more changes than it can hold."
+        => "Change what the reason names, then build and plan again; deploy what is too much in several builds.",
     PlanClaimed = "plan.claimed":
         "Another job has already begun to apply this plan."
         => "Look at that job; to deploy again, make a new plan.",

@@ -140,6 +140,7 @@ async fn finish(
     saved: Option<&[u8]>,
 ) -> Result<(), Stop> {
     let bytes = summary.to_bytes();
+    expect_readable(bytes.len())?;
     // Of a drift job only the summary is worth anything.
     let saved = saved.filter(|_| admission.request().action == Action::Plan);
     let mut subjects = vec![
@@ -175,6 +176,18 @@ async fn finish(
     session.say(Happening::Planned { plan: signed.statement, changes, findings }).await
 }
 
+/// Refuses a summary, of so many bytes, that nobody would read.
+fn expect_readable(length: usize) -> Result<(), Stop> {
+    if length <= PlanSummary::LIMIT {
+        return Ok(());
+    }
+    let what = format!(
+        "the plan changes too much for one deploy: its summary has {length} bytes, and at most {} are read",
+        PlanSummary::LIMIT
+    );
+    Err(Stop::refused(Code::PlanUnsupported, what))
+}
+
 /// Creates an object that only this job can have created.
 async fn keep(production: &Store, key: Key, bytes: &[u8]) -> Result<(), Stop> {
     expect_new(production.create(&key, bytes).await?, &key.to_string())
@@ -190,6 +203,13 @@ fn expect_new(creation: Creation, what: &str) -> Result<(), Stop> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_summary_that_nobody_would_read_is_refused() {
+        assert!(expect_readable(PlanSummary::LIMIT).is_ok());
+        let refused = expect_readable(PlanSummary::LIMIT + 1).unwrap_err().to_string();
+        assert!(refused.starts_with("plan.unsupported: ") && refused.contains("2097153 bytes"), "{refused}");
+    }
 
     #[test]
     fn a_service_is_terraforms_or_a_steps() {

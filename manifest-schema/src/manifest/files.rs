@@ -343,7 +343,11 @@ mod tests {
         let (two, below) = (json!({"prefix": "a"}), json!({"prefix": "a/b"}));
         for (case, steps, expected) in [
             ("two places", vec![two.clone(), json!({"prefix": "b"})], None),
-            ("one place twice", vec![two.clone(), two.clone()], Some("files hello-site/a would put files there, too")),
+            (
+                "one place twice",
+                vec![two.clone(), two.clone()],
+                Some("files hello-site/a: there is another of this name"),
+            ),
             ("a place in another", vec![below, two], Some("files hello-site/a/b would put files there, too")),
             (
                 "a rule for nothing",

@@ -251,6 +251,9 @@ codes! {
     FunctionUnsupported = "function.unsupported":
         "A Lambda function can't be deployed in the way that the build asks for."
         => "Read what the message says: change the function, its alias or alarm, the step in `airlock.toml`, or the worker's configuration.",
+    FunctionOwnedTwice = "function.owned-twice":
+        "Terraform would change a Lambda function's code or its alias's version, and so does a step."
+        => "Let Terraform leave it alone: `lifecycle { ignore_changes = [image_uri, filename, s3_key, source_code_hash] }` in the function, `[function_version]` in the alias.",
     WorkerFailed = "worker.failed":
         "The worker could not go on: a store, a key or a disk failed it."
         => "Read the message, repair what it names, and launch again.",

@@ -14,6 +14,7 @@ use store::{Creation, Store};
 
 use crate::fetch::{self, Images};
 use crate::files;
+use crate::functions;
 use crate::references;
 use crate::schedules;
 use crate::session::Session;
@@ -43,7 +44,7 @@ pub(crate) async fn run(session: &Session) -> Result<(), Stop> {
     let mut saved = None;
     let mut changes = None;
     let mut owned = Vec::new();
-    let mut owned_triggers = Vec::new();
+    let (mut owned_triggers, mut owned_functions) = (Vec::new(), Vec::new());
     if let Some(bundle) = fetched.bundle {
         let rules = &admission.environment().terraform;
         let mut terraform = Terraform::init(session, &work, bundle.root, rules).await?;
@@ -59,6 +60,7 @@ pub(crate) async fn run(session: &Session) -> Result<(), Stop> {
         if request.action == Action::Plan {
             owned = policy::plan::owned_services(planned.json()).map_err(Stop::failed)?;
             owned_triggers = policy::plan::owned_triggers(planned.json()).map_err(Stop::failed)?;
+            owned_functions = policy::plan::owned_functions(planned.json()).map_err(Stop::failed)?;
         }
     }
     let mut of_targets = Targets::open(session).await.changes(manifest).await?;
@@ -67,6 +69,7 @@ pub(crate) async fn run(session: &Session) -> Result<(), Stop> {
     }
     expect_owned_once(&owned, &of_targets.services)?;
     schedules::expect_owned_once(&owned_triggers, &of_targets.schedules)?;
+    functions::expect_owned_once(&owned_functions, &of_targets.functions)?;
     let summary = summary(&admission, changes, of_targets);
     session.may_go_on()?;
     finish(session, &admission, base, &summary, saved.as_deref()).await?;

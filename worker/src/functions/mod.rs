@@ -8,6 +8,7 @@
 mod alarms;
 mod api;
 mod look;
+mod owned;
 mod publish;
 mod rollout;
 
@@ -25,6 +26,8 @@ use crate::stop::Stop;
 use alarms::Trouble;
 use api::Api;
 use look::{Looked, Wanted};
+
+pub(crate) use owned::expect_owned_once;
 
 /// Lambda in the account and region of the worker.
 pub(crate) struct Functions<'a> {

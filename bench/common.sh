@@ -52,3 +52,38 @@ example() {
   sh build-image.sh >/dev/null 2>&1
   airlock --quiet init
 }
+# blob FILE: goes into the layout that is being made; sets $digest and $size.
+blob() {
+  digest=$(sha256sum "$1" | cut -d ' ' -f 1) size=$(stat -c %s "$1")
+  ln -f "$1" "$layout/blobs/sha256/$digest"
+}
+# layout NAME LAYER…: an OCI image layout of these files.
+layout() {
+  layout=$1/image; shift
+  mkdir -p "$layout/blobs/sha256"
+  echo '{"imageLayoutVersion":"1.0.0"}' >"$layout/oci-layout"
+  layers='' oci=application/vnd.oci.image
+  for layer in "$@"; do
+    blob "$layer"
+    layers="$layers${layers:+,}{\"mediaType\":\"$oci.layer.v1.tar+gzip\",\"digest\":\"sha256:$digest\",\"size\":$size}"
+  done
+  echo '{"architecture":"amd64","os":"linux","config":{},"rootfs":{"type":"layers","diff_ids":[]}}' >config
+  blob config
+  printf '{"schemaVersion":2,"mediaType":"%s","config":{"mediaType":"%s","digest":"sha256:%s","size":%s},"layers":[%s]}' \
+    "$oci.manifest.v1+json" "$oci.config.v1+json" "$digest" "$size" "$layers" >manifest
+  blob manifest
+  printf '{"schemaVersion":2,"manifests":[{"mediaType":"%s","digest":"sha256:%s","size":%s}]}' \
+    "$oci.manifest.v1+json" "$digest" "$size" >"$layout/index.json"
+  rm config manifest
+}
+# large_images: the layouts first/image, 1 GiB in 6 layers, and second/image, in which the last one, of 20 MiB, is another.
+large_images() {
+  number=0
+  for size in 400 300 200 84 20 20; do
+    number=$((number + 1))
+    head -c $((size * 1048576)) /dev/urandom >layer$number
+  done
+  head -c 20971520 /dev/urandom >other
+  layout first layer1 layer2 layer3 layer4 layer5 layer6
+  layout second layer1 layer2 layer3 layer4 layer5 other
+}

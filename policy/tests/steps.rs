@@ -95,6 +95,7 @@ fn what_goes_from_a_bucket_needs_a_person_most_of_all_what_is_anothers() {
             added: keys(1),
             changed: keys(2),
             deleted: keys(deleted),
+            before: None,
             foreign: keys(foreign),
         };
         let found = findings(Effects { files: &[change], ..Default::default() });
@@ -108,6 +109,13 @@ fn a_function_needs_a_person_if_it_is_new_or_not_ours() {
     for (case, version, ours, elsewhere, rules) in [
         ("published by us", Some("7"), true, None, &[][..]),
         ("not there yet", None, false, None, &[("function.created", Severity::Medium)]),
+        (
+            "there, without the alias",
+            None,
+            false,
+            Some("registry.example/other"),
+            &[("function.not-ours", Severity::High), ("function.created", Severity::Medium)],
+        ),
         ("by hand", Some("7"), false, None, &[("function.not-ours", Severity::High)]),
         ("said to be ours", Some("7"), true, Some("registry.example/other"), &[("function.not-ours", Severity::High)]),
     ] {

@@ -196,6 +196,57 @@ fn what_changed_after_the_plan_makes_it_stale() {
 }
 
 #[test]
+fn the_bytes_that_would_go_are_agreed_to_and_not_only_their_names() {
+    let site = Site::new("");
+    site.cloud.deploys().exits(0);
+    site.change_page("the second build");
+    let planned = site.planned();
+    let yes = site.approve(&planned);
+    site.bucket.put(&site.cloud, "v1/index.html", "a hot fix", &["x-amz-meta-airlock-project: hello"]);
+    site.apply(&planned, &[&yes]).run.because(&["plan.stale"]);
+    // And once a job is about to send: what it replaces isn't what it saw.
+    fs::write(site.path("public/style.css"), "other {}").unwrap();
+    site.commit("Another style");
+    site.double.fail("s3:PutObject", Failure::Slow(Duration::from_secs(3)));
+    let sent = site.written().len();
+    let deploy = site.start_deploy();
+    wait_until("the style to be on its way", || (site.written().len() > sent).then_some(()));
+    site.bucket.put(&site.cloud, "v1/index.html", "another hot fix", &[]);
+    deploy.end().exits(5).explains(&["files.failed", "somebody else changed v1/index.html at the same time"]);
+    assert_eq!(site.object("v1/index.html").as_deref(), Some("another hot fix"));
+}
+
+#[test]
+fn a_conflict_that_nobody_caused_is_tried_again_until_the_headers_are_right() {
+    let site = Site::new("");
+    let conflict = || Failure::Error { status: 409, code: "ConditionalRequestConflict", message: "Try again." };
+    site.double.fail("s3:PutObject", conflict());
+    site.cloud.deploys().exits(0);
+    site.replace(&site.path("airlock.toml"), "max-age=60", "max-age=90");
+    site.commit("Other headers");
+    site.double.fail("s3:PutObject", conflict());
+    site.cloud.deploys().exits(0);
+    assert_eq!(site.bucket.headers(&site.cloud, "v1/style.css")["cache-control"], "max-age=90, immutable");
+    site.cloud.airlock(&["drift", "production"]).exits(0);
+}
+
+#[test]
+fn what_a_cancelled_job_has_sent_stays_and_the_next_sends_the_rest() {
+    let site = Site::new("");
+    site.double.fail("s3:PutObject", Failure::None);
+    site.double.fail("s3:PutObject", Failure::Slow(Duration::from_secs(60)));
+    let deploy = site.start_deploy();
+    wait_until("the page to be on its way", || (site.written().len() == 2).then_some(()));
+    site.ok(&["cancel-deploy-job", &site.job("apply", 1)]);
+    deploy.end().exits(5).explains(&["job.cancelled"]);
+    assert_eq!((site.end_of(&site.job("apply", 1)).0.as_str(), site.records().len()), ("cancelled", 1));
+    assert!(site.object("v1/style.css").is_some());
+    site.cloud.deploys().exits(0);
+    assert!(site.object("v1/index.html").is_some());
+    site.audit();
+}
+
+#[test]
 fn what_somebody_else_does_at_the_same_time_is_left_as_it_is() {
     let site = Site::new("");
     // Pages wait for assets.

@@ -244,8 +244,9 @@ fn an_alias_that_is_to_be_made_must_be_there_in_time() {
     let world = Functions::new();
     world.double.remove_alias(&world.resize, "live");
     let ran = world.cloud.deploys().exits(5);
-    assert!(ran.stderr.contains("create   function resize: live runs "), "{}", ran.all());
-    assert_eq!(rules(&world.planned_change()), ["function.not-ours render", "function.created resize"]);
+    assert!(ran.stderr.contains(", for the new alias live and all without one"), "{}", ran.all());
+    let found = ["function.not-ours render", "function.not-ours resize", "function.created resize"];
+    assert_eq!(rules(&world.planned_change()), found);
     ran.explains(&["function.failed", "has no alias live: Terraform was to make it"]);
     assert!(world.double.calls_of("lambda:UpdateFunctionCode").is_empty());
 }

@@ -76,5 +76,8 @@ fn demands(environment: &EnvironmentPolicy, circumstances: &Circumstances<'_>) -
     if summary.functions.iter().any(|function| function.version.is_none()) {
         demands.push("a function that doesn't exist yet".to_owned());
     }
+    if summary.files.iter().any(|place| place.missing) {
+        demands.push("a bucket that doesn't exist yet".to_owned());
+    }
     demands
 }

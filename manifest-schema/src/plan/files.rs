@@ -27,6 +27,10 @@ pub struct FilesChange {
     /// Objects that would be deleted.
     #[serde(default, skip_serializing_if = "Keys::is_empty")]
     pub deleted: Keys,
+    /// What is there now of the objects that would be changed or deleted, if there are any: SHA-256 over three lines for
+    /// each, sorted by key: the key, S3's `ETag`, and `true` or `false` for whether a deploy of this project put it there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Digest>,
     /// Of the objects that would be changed or deleted, those that no deploy of this project put there.
     #[serde(default, skip_serializing_if = "Keys::is_empty")]
     pub foreign: Keys,

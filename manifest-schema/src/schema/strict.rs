@@ -177,6 +177,7 @@ fn summary() -> PlanSummary {
         added: keys(),
         changed: keys(),
         deleted: keys(),
+        before: Some(Digest::of(b"b")),
         foreign: keys(),
     }];
     summary.tasks = vec![TaskRun {

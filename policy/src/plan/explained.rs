@@ -125,7 +125,7 @@ pub const FINDING_RULES: &[FindingRule] = &[
     FindingRule {
         name: "function.not-ours",
         meaning: "The version of a Lambda function that its alias names was not published by a deploy of this project: it may \
-                  be another's, or somebody published it by hand.",
+                  be another's, or somebody published it by hand. Or there is no such alias, and the function has code already.",
         advice: "Approve only if the function belongs to this project, and what its callers reach now may go.",
     },
 ];

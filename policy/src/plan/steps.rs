@@ -99,6 +99,11 @@ pub(super) fn of_function(change: &FunctionChange) -> Vec<Finding> {
         None => {
             let what = format!("has no alias {alias} yet; this deploy is the first to run it");
             found.push(finding("function.created", Severity::Medium, function.as_str(), &what));
+            if change.code.before.is_some() || change.code.elsewhere.is_some() {
+                let what =
+                    "is there and has code of its own, which would be replaced for all who call it without an alias";
+                found.push(finding("function.not-ours", Severity::High, function.as_str(), what));
+            }
         }
         Some(version) if !change.ours || change.code.elsewhere.is_some() => {
             let place = change.code.elsewhere.iter().map(|place| format!(" of {place}")).collect::<String>();

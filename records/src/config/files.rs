@@ -94,7 +94,7 @@ impl From<Place> for String {
 
 const PROJECT: &str = "{project}";
 
-/// A place with `{project}` in it, once: so no two projects have the same.
+/// A place with `{project}` in it, once: so no two projects have the same of one template.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PlaceTemplate(String);

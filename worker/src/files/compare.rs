@@ -59,7 +59,8 @@ impl Wanted<'_> {
         self.headers.content_type.as_deref().is_some_and(|said| said.starts_with("text/html"))
     }
 
-    fn is(&self, found: &Found) -> bool {
+    /// Whether an object is as it is to be.
+    pub(super) fn is(&self, found: &Found) -> bool {
         let served = found.headers.as_ref().is_none_or(|headers| *headers == self.headers);
         found.ours && served && found.digest == Some(self.file.digest)
     }
@@ -100,10 +101,10 @@ impl Differences<'_> {
     pub(super) fn change(&self, step: &FilesStep) -> FilesChange {
         let key = |put: &&Put<'_>| put.over.is_none();
         let (added, changed): (Vec<_>, Vec<_>) = self.puts.iter().partition(key);
-        let foreign = changed.iter().filter_map(|put| Some((&put.key, put.over.as_ref()?)));
-        let foreign = foreign.chain(self.deletes.iter().map(|delete| (&delete.key, &delete.found)));
-        let mut foreign: Vec<&str> = foreign.filter(|(_, found)| !found.ours).map(|(key, _)| key.as_str()).collect();
-        foreign.sort_unstable();
+        let gone = changed.iter().filter_map(|put| Some((&put.key, put.over.as_ref()?)));
+        let gone = gone.chain(self.deletes.iter().map(|delete| (&delete.key, &delete.found)));
+        let gone: BTreeMap<&str, &Found> = gone.map(|(key, found)| (key.as_str(), found)).collect();
+        let foreign = gone.iter().filter(|(_, found)| !found.ours).map(|(key, _)| *key);
         FilesChange {
             bucket: step.bucket.clone(),
             prefix: step.prefix.clone(),
@@ -111,9 +112,16 @@ impl Differences<'_> {
             added: Keys::of(added.iter().map(|put| put.key.as_str())),
             changed: Keys::of(changed.iter().map(|put| put.key.as_str())),
             deleted: Keys::of(self.deletes.iter().map(|delete| delete.key.as_str())),
-            foreign: Keys::of(foreign.into_iter()),
+            before: before(&gone),
+            foreign: Keys::of(foreign),
         }
     }
+}
+
+/// The state of what would be changed or deleted, for comparing.
+fn before(gone: &BTreeMap<&str, &Found>) -> Option<Digest> {
+    let lines = gone.iter().map(|(key, found)| format!("{key}\n{}\n{}\n", found.tag, found.ours));
+    (!gone.is_empty()).then(|| Digest::of(lines.collect::<String>().as_bytes()))
 }
 
 #[cfg(test)]
@@ -209,5 +217,17 @@ mod tests {
             );
         }
         assert!(differences(BTreeMap::new(), None, true).missing);
+    }
+
+    #[test]
+    fn the_state_of_what_goes_is_agreed_to() {
+        let state = |tag: &str, ours| {
+            let found = Found { digest: None, headers: None, ours, tag: tag.to_owned() };
+            let present = [("v1/x".to_owned(), found)].into_iter().collect();
+            differences(BTreeMap::new(), Some(present), true).change(&step()).before
+        };
+        assert_eq!(state("1", true), Some(Digest::of(b"v1/x\n1\ntrue\n")));
+        assert!(state("1", true) != state("2", true) && state("1", true) != state("1", false));
+        assert_eq!(differences(BTreeMap::new(), None, true).change(&step()).before, None);
     }
 }

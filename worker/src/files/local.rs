@@ -36,10 +36,11 @@ impl LocalFiles {
         list(&bucket, &step.key_prefix(), &mut keys).map_err(|error| failed(step, error))?;
         let mut present = BTreeMap::new();
         for key in keys {
-            // The bytes of what isn't wanted don't matter.
-            let digest = wanted.contains_key(&key).then(|| hash(&bucket.join(&key))).transpose();
-            let digest = digest.map_err(|error| failed(step, format!("can't read {key}: {error}")))?;
-            present.insert(key, Found { digest, headers: None, ours: true, tag: String::new() });
+            if step.delete || wanted.contains_key(&key) {
+                let digest = hash(&bucket.join(&key));
+                let digest = digest.map_err(|error| failed(step, format!("can't read {key}: {error}")))?;
+                present.insert(key, Found { digest: Some(digest), headers: None, ours: true, tag: digest.hex() });
+            }
         }
         Ok(Some(present))
     }

@@ -1,8 +1,8 @@
 //! Files in Amazon S3.
 //!
 //! - What is there is told by S3's own SHA-256 of it, which it checked when the object came, and by its headers.
-//! - Every write names what it replaces (`If-None-Match`, `If-Match`), and so does every deletion: what somebody else did
-//!   in between is never overwritten.
+//! - Every write names what it replaces (`If-None-Match`, `If-Match`), and so does every deletion: other bytes that somebody
+//!   else put there in between are never overwritten. (An ETag says nothing of headers.)
 //! - Objects carry who put them there, in their metadata: `airlock-project` and `airlock-build`.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,6 +37,8 @@ const IN_MEMORY: u64 = 1 << 20;
 const ANSWER: Duration = Duration::from_secs(60);
 /// In bytes per second, for how long sending may take.
 const SLOWEST: u64 = 256 << 10;
+/// How often an object is sent that somebody else writes at the same time.
+const ATTEMPTS: u32 = 3;
 /// Metadata of objects: whose they are.
 const PROJECT: &str = "airlock-project";
 /// Which build put them there.
@@ -144,6 +146,34 @@ impl<'a> S3Files<'a> {
         artifacts: &Store,
         scratch: &Path,
     ) -> Result<(), Stop> {
+        let mut attempt = 1;
+        loop {
+            let Err(error) = self.send(step, manifest, put, artifacts, scratch).await? else { return Ok(()) };
+            let conflict = error.kind() == ErrorKind::Conflict;
+            let now = self.after(step, &put.key, error).await?;
+            // An earlier attempt, whose answer was lost, wrote it.
+            if now.as_ref().is_some_and(|now| put.wanted.is(now)) {
+                return Ok(());
+            }
+            let tag = |found: &Option<Found>| found.as_ref().map(|found| found.tag.clone());
+            if !conflict || attempt == ATTEMPTS || tag(&now) != tag(&put.over) {
+                return Err(changed(step, &put.key));
+            }
+            // S3 asks for that (Amazon S3 user guide, "Conditional writes", 409).
+            aws::pause(attempt).await;
+            attempt += 1;
+        }
+    }
+
+    /// Sends an object once; what S3 says if it refuses.
+    async fn send(
+        &self,
+        step: &FilesStep,
+        manifest: &BuildManifest,
+        put: &Put<'_>,
+        artifacts: &Store,
+        scratch: &Path,
+    ) -> Result<Result<(), AwsError>, Stop> {
         let Wanted { file, headers } = &put.wanted;
         let blob = BlobRef { digest: file.digest, size: file.size };
         // Dropped, and with it the file removed, once the object is there.
@@ -169,16 +199,8 @@ impl<'a> S3Files<'a> {
         };
         let config = aws_sdk_s3::Config::builder().timeout_config(seconds);
         // The signature covers the checksum.
-        match call.customize().config_override(config).disable_payload_signing().send().await {
-            Ok(_) => Ok(()),
-            Err(error) => {
-                let error = AwsError::new(object_call("s3:PutObject", step, &put.key), error);
-                let now = self.after(step, &put.key, error).await?;
-                // An earlier attempt, whose answer was lost, wrote it.
-                let ours = now.is_some_and(|now| now.ours && now.digest == Some(file.digest));
-                if ours { Ok(()) } else { Err(changed(step, &put.key)) }
-            }
-        }
+        let sent = call.customize().config_override(config).disable_payload_signing().send().await;
+        Ok(sent.map(drop).map_err(|error| AwsError::new(object_call("s3:PutObject", step, &put.key), error)))
     }
 
     /// Deletes an object, unless it isn't any more what it was.

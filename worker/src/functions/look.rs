@@ -61,6 +61,11 @@ impl Looked<'_> {
                 problems.push(format!("it could not be made, and has to be made anew: {why}"));
             }
         }
+        let secretive = |seen: &&Seen| seen.config.environment().is_some_and(|environment| environment.error.is_some());
+        if self.latest.iter().chain(&self.version).any(|seen| secretive(&seen)) {
+            problems
+                .push("Lambda doesn't tell this worker its environment: allow `kms:Decrypt` with its key".to_owned());
+        }
         if let Some(alias) = &self.alias {
             if alias.is_split {
                 problems.push(format!(
@@ -83,14 +88,16 @@ impl Looked<'_> {
         let Wanted { step, project, digest: after, own, .. } = &self.wanted;
         let version = self.version.as_ref();
         let described = version.and_then(|version| version.config.description.as_deref());
-        let place = version.and_then(|version| version.image.as_deref()).map(place);
+        // Without an alias, it is the function's own code that would go.
+        let reached = version.or(self.latest.as_ref().filter(|_| self.alias.is_none()));
+        let place = reached.and_then(|reached| reached.image.as_deref()).map(place);
         FunctionChange {
             function: step.function.clone(),
             alias: step.alias.clone(),
             version: self.alias.as_ref().map(|alias| alias.version.clone()),
             ours: described.is_some_and(|described| is_ours(described, project)),
             code: ImageChange {
-                before: version.and_then(digest),
+                before: reached.and_then(digest),
                 elsewhere: place.filter(|place| !own.iter().any(|own| own == place)).map(str::to_owned),
                 after: *after,
             },

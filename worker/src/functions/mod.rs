@@ -75,9 +75,14 @@ impl<'a> Functions<'a> {
         let looked = self.look(manifest, step).await?;
         let change = looked.change();
         if change.changes() && self.session.request().action != Action::Drift {
-            let troubles =
-                self.troubles(step).await?.into_iter().map(|trouble| unsupported(step, &in_advance(&trouble)));
-            let reasons: Vec<_> = troubles.collect();
+            // What this build's Terraform may make is looked for again when the step begins.
+            let may_come = change.version.is_none() && manifest.terraform().is_some();
+            let mut troubles = self.troubles(step).await?;
+            troubles.retain(|trouble| match trouble {
+                Trouble::Missing(_) => !may_come,
+                Trouble::GoesOff(..) => true,
+            });
+            let reasons: Vec<_> = troubles.iter().map(|trouble| unsupported(step, &in_advance(trouble))).collect();
             if !reasons.is_empty() {
                 return Err(Stop::Refused(reasons));
             }

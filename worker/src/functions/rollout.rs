@@ -49,11 +49,13 @@ impl Functions<'_> {
         let moved = insistently(|| api.move_alias(step, &to, seen.revision.as_deref())).await;
         let moved = match moved {
             Ok(revision) => Moved { step, from, to, revision },
-            Err(error) if error.kind() == ErrorKind::ConditionFailed => {
+            // Whether it was carried out is seen now.
+            Err(error) if error.kind() == ErrorKind::ConditionFailed || error.is_temporary() => {
                 let (standing, revision) = self.standing(step, &from, &to).await?;
                 match standing {
                     // Only the answer was lost.
                     Standing::There => Moved { step, from, to, revision },
+                    Standing::Back if error.is_temporary() => return Err(of_aws(step, &error)),
                     Standing::Back | Standing::Elsewhere(_) => {
                         let what = format!(
                             "somebody else changes its alias {} at the same time; it is left as it is",
@@ -65,8 +67,8 @@ impl Functions<'_> {
             }
             Err(error) => return Err(of_aws(step, &error)),
         };
-        self.tell(step, &format!("alias {} names version {} now, and no more {}", step.alias, moved.to, moved.from))
-            .await?;
+        let what = format!("alias {} names version {} now, and no more {}", step.alias, moved.to, moved.from);
+        self.tell_if_possible(step, &what).await?;
         Ok(moved)
     }
 
@@ -125,7 +127,8 @@ impl Functions<'_> {
     async fn move_back(&self, moved: &Moved<'_>, why: Reason) -> Result<Stop, Stop> {
         let Moved { step, from, to, revision } = moved;
         let api = &self.aws().await.api;
-        self.session.tell(format!("{}: alias {} goes back to version {from}", why.message, step.alias)).await?;
+        self.tell_if_possible(step, &format!("alias {} goes back to version {from}: {}", step.alias, why.message))
+            .await?;
         let and_then = |what: &str| Reason { message: format!("{}; {what}", why.message), ..why.clone() };
         let mut revision = revision.clone();
         for _ in 0..TRIES {
@@ -152,6 +155,21 @@ impl Functions<'_> {
                 Ok(Stop::Failed(and_then("its alias can't go back: somebody else changes it all the time")))
             }
             Standing::Elsewhere(version) => Ok(Stop::Failed(and_then(&elsewhere(step, &version)))),
+        }
+    }
+
+    /// Tells people; an alias that was moved, or has to go back, doesn't wait for that to succeed.
+    ///
+    /// # Errors
+    /// When the job is another's.
+    async fn tell_if_possible(&self, step: &FunctionStep, what: &str) -> Result<(), Stop> {
+        match self.tell(step, what).await {
+            Err(lost @ Stop::Lost(_)) => Err(lost),
+            Err(untold) => {
+                tracing::warn!(%untold, what, "an event could not be written");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
         }
     }
 

@@ -53,6 +53,10 @@ impl Schedules<'_> {
         let base = self.base(step, now, approved).await?;
         let next = revise::revise(&base, &looked.wanted).map_err(|obstacles| failed(step, &obstacles.join("; ")))?;
         if next == revise::registrable(&base) {
+            // A step before this one may have made a revision that a family's name stands for by now.
+            if now.arn() != base["taskDefinitionArn"].as_str() {
+                self.pinned(step, &now.target, &base).await?;
+            }
             return self.tell(step, "it starts this build already").await;
         }
         let former = self.pinned(step, &now.target, &base).await?;
@@ -106,22 +110,25 @@ impl Schedules<'_> {
         }
         match self.arrival(step, from, to).await? {
             None => Ok(()),
-            Some(why) => Err(self.go_back(step, from, &why).await),
+            Some((why, back)) => Err(self.go_back(step, &back, &why).await),
         }
     }
 
-    /// Waits until what was put is there; why it has to go back, if it has to.
+    /// Waits until what was put is there; why it has to go back, if it has to, and what is put then.
     ///
     /// # Errors
     /// When there is nothing to put back, or what is there is somebody else's.
-    async fn arrival(&self, step: &ScheduleStep, from: &Target, to: &Target) -> Result<Option<String>, Stop> {
+    async fn arrival(&self, step: &ScheduleStep, from: &Target, to: &Target) -> Result<Option<(String, Target)>, Stop> {
         let begun = Instant::now();
         loop {
             let now = match insistently(|| self.target(&step.trigger)).await {
                 Ok(Ok(Some(now))) => now,
                 Ok(Ok(None)) => return Err(failed(step, "somebody deleted it just now")),
                 Ok(Err(problem)) => return Err(failed(step, &format!("somebody changed it just now: {problem}"))),
-                Err(error) => return Ok(Some(format!("it can't be looked at: {error}: {}", error.advice()))),
+                Err(error) => {
+                    let why = format!("it can't be looked at: {error}: {}", error.advice());
+                    return Ok(Some((why, from.clone())));
+                }
             };
             if now == *to {
                 return Ok(None);
@@ -129,7 +136,11 @@ impl Schedules<'_> {
             let named = now.definition().unwrap_or_default();
             if now != *from {
                 return match to.definition() == Some(named) {
-                    true => Ok(Some("another of its fields isn't what was put".to_owned())),
+                    // Somebody may have changed that just now: it stays.
+                    true => {
+                        let back = now.with(from.definition().unwrap_or_default());
+                        Ok(Some(("another of its fields isn't what was put".to_owned(), back)))
+                    }
                     false => Err(failed(step, &format!("somebody made it start {named}; it is left as it is"))),
                 };
             }

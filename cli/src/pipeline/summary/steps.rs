@@ -97,6 +97,9 @@ pub(super) fn function_lines(text: &mut String, change: &FunctionChange, paint: 
     let (now, after) = (image_now(code), code.after.short());
     let version = change.version.as_deref().map(plain);
     let line = match version {
+        None if code.before.is_some() || code.elsewhere.is_some() => paint.yellow(&format!(
+            "update   function {function}: {now} → {after}, for the new alias {alias} and all without one"
+        )),
         None => paint.green(&format!("create   function {function}: {alias} runs {after}")),
         Some(version) if change.changes() => {
             paint.yellow(&format!("update   function {function}: {alias} {now} (version {version}) → {after}"))
@@ -214,6 +217,7 @@ mod tests {
             added: Keys::of(["\u{1b}[2J.html"].into_iter()),
             changed: of(12),
             deleted: of(205),
+            before: None,
             foreign: Keys::of(["001"].into_iter()),
         };
         let mut text = String::new();

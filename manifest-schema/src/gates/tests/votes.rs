@@ -6,7 +6,7 @@ use super::world::{Cast, Say, World, before, finding, no, noon, record, revoke, 
 use super::*;
 use crate::deployment::StepOutcome;
 use crate::manifest::Trigger;
-use crate::plan::{FunctionChange, ImageChange, ScheduleChange, ServiceChange, TaskRun};
+use crate::plan::{FilesChange, FunctionChange, ImageChange, Keys, ScheduleChange, ServiceChange, TaskRun};
 use crate::statement::ReviewVerdict;
 use crate::trust::Freeze;
 
@@ -158,6 +158,18 @@ fn every_demand_asks_for_as_many_people_as_risk_does() {
                 task_definition: None,
                 containers: BTreeMap::new(),
                 settings: BTreeMap::new(),
+            }];
+        }),
+        ("a bucket that doesn't exist yet", |w| {
+            w.files = vec![FilesChange {
+                bucket: "site".parse().unwrap(),
+                prefix: None,
+                missing: true,
+                added: Keys::default(),
+                changed: Keys::default(),
+                deleted: Keys::default(),
+                before: None,
+                foreign: Keys::default(),
             }];
         }),
         ("a function that doesn't exist yet", |w| {

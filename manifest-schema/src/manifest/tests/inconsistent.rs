@@ -166,7 +166,7 @@ fn inconsistent_manifests_are_refused() {
                 let trigger = Trigger::Schedule { name, group: Some("default".parse().unwrap()) };
                 m.deploy.push(Step::Schedule(ScheduleStep { trigger, ..nightly() }));
             },
-            "schedule batch: there is another step of it",
+            "schedule batch: there is another of this name",
         ),
         (
             "the same target of a rule twice",

@@ -171,7 +171,7 @@ fn inconsistent_manifests_are_refused() {
         (
             "the same target of a rule twice",
             |m| m.deploy.push(hourly(Some("orders"), Some("report"))),
-            "rule orders/hourly (target report): there is another step of it",
+            "rule orders/hourly (target report): there is another of this name",
         ),
         (
             "a target of a rule, and whichever it has",
@@ -180,14 +180,14 @@ fn inconsistent_manifests_are_refused() {
         ),
         (
             "schedule without containers",
-            |m| m.deploy.push(Step::Schedule(ScheduleStep { containers: BTreeMap::new(), ..nightly() })),
+            |m| m.deploy[5] = Step::Schedule(ScheduleStep { containers: BTreeMap::new(), ..nightly() }),
             "schedule jobs/nightly: no container is named",
         ),
         (
             "schedule of what is no image",
             |m| {
                 let containers = [("app".parse().unwrap(), "site".parse().unwrap())].into();
-                m.deploy.push(Step::Schedule(ScheduleStep { containers, ..nightly() }));
+                m.deploy[5] = Step::Schedule(ScheduleStep { containers, ..nightly() });
             },
             "schedule jobs/nightly: artifact site is of kind directory, not image",
         ),

@@ -3,20 +3,18 @@
 
 use manifest_schema::gates::Admission;
 use manifest_schema::job::{Action, Happening};
-use manifest_schema::plan::{PlanSummary, ServiceChange, TerraformChanges};
+use manifest_schema::plan::{PlanSummary, TerraformChanges};
 use manifest_schema::pointer::PlanPointer;
 use manifest_schema::statement::{Plan, PlanBase, Statement, Subject, subject};
 use manifest_schema::storage::{Key, PlanFile};
-use manifest_schema::{Code, Digest, Document, Reason};
-use policy::plan::{Effects, OwnedService};
+use manifest_schema::{Code, Digest, Document};
+use policy::plan::{Effects, Owned};
 use records::plans;
 use store::{Creation, Store};
 
 use crate::fetch::{self, Images};
 use crate::files;
-use crate::functions;
 use crate::references;
-use crate::schedules;
 use crate::session::Session;
 use crate::stop::Stop;
 use crate::targets::{Changes, Targets};
@@ -43,8 +41,7 @@ pub(crate) async fn run(session: &Session) -> Result<(), Stop> {
 
     let mut saved = None;
     let mut changes = None;
-    let mut owned = Vec::new();
-    let (mut owned_triggers, mut owned_functions) = (Vec::new(), Vec::new());
+    let mut owned = Owned::default();
     if let Some(bundle) = fetched.bundle {
         let rules = &admission.environment().terraform;
         let mut terraform = Terraform::init(session, &work, bundle.root, rules).await?;
@@ -58,18 +55,14 @@ pub(crate) async fn run(session: &Session) -> Result<(), Stop> {
         saved = Some(bytes);
         // What a drift job finds is told, and nothing comes of it.
         if request.action == Action::Plan {
-            owned = policy::plan::owned_services(planned.json()).map_err(Stop::failed)?;
-            owned_triggers = policy::plan::owned_triggers(planned.json()).map_err(Stop::failed)?;
-            owned_functions = policy::plan::owned_functions(planned.json()).map_err(Stop::failed)?;
+            owned = policy::plan::owned(planned.json()).map_err(Stop::failed)?;
         }
     }
     let mut of_targets = Targets::open(session).await.changes(manifest).await?;
     if request.action != Action::Plan {
         of_targets.forget_what_is_over();
     }
-    expect_owned_once(&owned, &of_targets.services)?;
-    schedules::expect_owned_once(&owned_triggers, &of_targets.schedules)?;
-    functions::expect_owned_once(&owned_functions, &of_targets.functions)?;
+    of_targets.expect_owned_once(&owned)?;
     let summary = summary(&admission, changes, of_targets);
     session.may_go_on()?;
     finish(session, &admission, base, &summary, saved.as_deref()).await?;
@@ -84,32 +77,6 @@ async fn empty_expired(session: &Session, admission: &Admission) {
     if let Err(error) = plans::empty_expired(&session.sides().production, session.ambient().now(), longest).await {
         tracing::warn!(%error, "expired saved plans could not be emptied");
     }
-}
-
-/// Refuses what would be changed by Terraform and by a service step: each would undo the other. A service that isn't there
-/// yet is Terraform's to make.
-fn expect_owned_once(owned: &[OwnedService], services: &[ServiceChange]) -> Result<(), Stop> {
-    let twice = |owned: &&OwnedService| {
-        services.iter().any(|service| {
-            let in_cluster = |named: &String| {
-                let name = named.rsplit('/').next().unwrap_or_default();
-                service.cluster.as_ref().is_none_or(|cluster| cluster.as_str() == name)
-            };
-            owned.name.as_deref() == Some(service.service.as_str())
-                && owned.cluster.as_ref().is_none_or(in_cluster)
-                && !(owned.creates && service.task_definition.is_none())
-        })
-    };
-    let reason = |owned: &OwnedService| {
-        let message = format!(
-            "{} would make the service run another task definition, and so does the step of the service {}",
-            owned.address,
-            owned.name.as_deref().unwrap_or_default()
-        );
-        Reason::new(Code::ServiceOwnedTwice, message)
-    };
-    let reasons: Vec<_> = owned.iter().filter(twice).map(reason).collect();
-    if reasons.is_empty() { Ok(()) } else { Err(Stop::Refused(reasons)) }
 }
 
 /// The whole summary, with every finding.
@@ -212,45 +179,5 @@ mod tests {
         assert!(expect_readable(PlanSummary::LIMIT).is_ok());
         let refused = expect_readable(PlanSummary::LIMIT + 1).unwrap_err().to_string();
         assert!(refused.starts_with("plan.unsupported: ") && refused.contains("2097153 bytes"), "{refused}");
-    }
-
-    #[test]
-    fn a_service_is_terraforms_or_a_steps() {
-        let owned = |name: Option<&str>, cluster: Option<&str>, creates| OwnedService {
-            address: "aws_ecs_service.web".to_owned(),
-            name: name.map(str::to_owned),
-            cluster: cluster.map(str::to_owned),
-            creates,
-        };
-        let service = |definition: Option<&str>| ServiceChange {
-            service: "web".parse().unwrap(),
-            cluster: Some("main".parse().unwrap()),
-            task_definition: definition.map(str::to_owned),
-            containers: Default::default(),
-            settings: Default::default(),
-        };
-        let there = service(Some("web:1"));
-        for (case, owned, service, refused) in [
-            ("changed", owned(Some("web"), Some("arn:aws:ecs:eu-central-1:2:cluster/main"), false), &there, true),
-            ("in a cluster that is not known yet", owned(Some("web"), None, false), &there, true),
-            ("made once more", owned(Some("web"), Some("main"), true), &there, true),
-            ("made for the first time", owned(Some("web"), Some("main"), true), &service(None), false),
-            (
-                "in another cluster",
-                owned(Some("web"), Some("arn:aws:ecs:eu-central-1:2:cluster/other"), false),
-                &there,
-                false,
-            ),
-            ("another one", owned(Some("web-2"), Some("main"), false), &there, false),
-            ("without a name yet", owned(None, Some("main"), true), &there, false),
-        ] {
-            let judged = expect_owned_once(&[owned], std::slice::from_ref(service));
-            match judged {
-                Ok(()) => assert!(!refused, "{case}"),
-                Err(stop) => {
-                    assert!(refused && stop.to_string().starts_with("service.owned-twice: "), "{case}: {stop}")
-                }
-            }
-        }
     }
 }

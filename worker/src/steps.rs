@@ -6,6 +6,7 @@ use manifest_schema::deployment::StepOutcome;
 use manifest_schema::gates::Admission;
 use manifest_schema::job::Happening;
 use manifest_schema::manifest::Step;
+use manifest_schema::plan::FilesChange;
 use manifest_schema::statement::Outcome;
 
 use crate::apply::{Prepared, planned};
@@ -127,45 +128,45 @@ async fn one(
     step: &Step,
     group: &Group,
 ) -> Result<(), Stop> {
+    let plan = planned(admission)?;
+    let summary = plan.summary();
     match step {
         Step::Terraform { .. } => match &prepared.terraform {
             Some((terraform, saved)) => {
                 // Again, right before use: since it was checked, providers ran as the same user.
-                saved.expect(planned(admission)?.saved_plan())?;
+                saved.expect(plan.saved_plan())?;
                 terraform.apply(saved).await
             }
             None => Err(Stop::failed("the Terraform step has no checked plan")),
         },
         Step::Service(service) => {
-            let services = &planned(admission)?.summary().services;
-            let approved = services.iter().find(|change| change.service == service.service);
-            let approved = approved.ok_or_else(|| Stop::failed(format!("the approved plan has no {step}")))?;
+            let approved = approved(&summary.services, step, |change| change.service == service.service)?;
             prepared.targets.cluster.deploy(session, admission, (service, approved), group).await
         }
         Step::Files(files) => {
-            let places = &planned(admission)?.summary().files;
-            let approved = places.iter().find(|change| change.place() == files.place());
-            let approved = approved.ok_or_else(|| Stop::failed(format!("the approved plan has no {step}")))?;
+            let same = |change: &FilesChange| (&change.bucket, &change.prefix) == (&files.bucket, &files.prefix);
+            let approved = approved(&summary.files, step, same)?;
             prepared.targets.files.put(admission, files, approved, &prepared.scratch).await
         }
         Step::Task(task) => {
-            let approved = planned(admission)?.summary().tasks.iter().find(|run| run.task == task.task);
-            let approved = approved.ok_or_else(|| Stop::failed(format!("the approved plan has no {step}")))?;
+            let approved = approved(&summary.tasks, step, |run| run.task == task.task)?;
             prepared.targets.cluster.run(admission, task, approved).await
         }
         Step::Schedule(schedule) => {
-            let schedules = &planned(admission)?.summary().schedules;
-            let approved = schedules.iter().find(|change| change.trigger == schedule.trigger);
-            let approved = approved.ok_or_else(|| Stop::failed(format!("the approved plan has no {step}")))?;
+            let approved = approved(&summary.schedules, step, |change| change.trigger == schedule.trigger)?;
             schedules::deploy(&prepared.targets.cluster, admission, schedule, approved).await
         }
         Step::Function(function) => {
-            let functions = &planned(admission)?.summary().functions;
-            let approved = functions.iter().find(|change| change.function == function.function);
-            let approved = approved.ok_or_else(|| Stop::failed(format!("the approved plan has no {step}")))?;
+            let approved = approved(&summary.functions, step, |change| change.function == function.function)?;
             prepared.targets.functions.deploy(admission.manifest().manifest(), function, approved).await
         }
     }
+}
+
+/// What people agreed to of a step.
+fn approved<'a, T>(changes: &'a [T], step: &Step, is: impl Fn(&T) -> bool) -> Result<&'a T, Stop> {
+    let found = changes.iter().find(|change| is(change));
+    found.ok_or_else(|| Stop::failed(format!("the approved plan has no {step}")))
 }
 
 #[cfg(test)]

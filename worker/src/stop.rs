@@ -62,6 +62,40 @@ impl fmt::Display for Stop {
     }
 }
 
+/// Reasons against several things, so that all of them are told at once.
+#[derive(Debug, Default)]
+pub(crate) struct Refusals(Vec<Reason>);
+
+impl Refusals {
+    /// Some more.
+    pub(crate) fn add(&mut self, reasons: impl IntoIterator<Item = Reason>) {
+        self.0.extend(reasons);
+    }
+
+    /// What came of one thing, unless it was refused.
+    ///
+    /// # Errors
+    /// When it ended otherwise.
+    pub(crate) fn sort<T>(&mut self, answer: Result<T, Stop>) -> Result<Option<T>, Stop> {
+        match answer {
+            Ok(answer) => Ok(Some(answer)),
+            Err(Stop::Refused(reasons)) => {
+                self.add(reasons);
+                Ok(None)
+            }
+            Err(stop @ (Stop::Failed(_) | Stop::RolledBack(_) | Stop::Cancelled(_) | Stop::Lost(_))) => Err(stop),
+        }
+    }
+
+    /// This, if nothing was refused.
+    ///
+    /// # Errors
+    /// With all reasons, if there are any.
+    pub(crate) fn or<T>(self, value: T) -> Result<T, Stop> {
+        if self.0.is_empty() { Ok(value) } else { Err(Stop::Refused(self.0)) }
+    }
+}
+
 impl From<RecordError> for Stop {
     fn from(error: RecordError) -> Self {
         match error {

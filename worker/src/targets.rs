@@ -1,16 +1,16 @@
 //! What a build is deployed to beside the resources of Terraform: each kind of step has its own.
 
-use manifest_schema::Reason;
 use manifest_schema::manifest::BuildManifest;
 use manifest_schema::plan::{FilesChange, FunctionChange, PlanSummary, ScheduleChange, ServiceChange, TaskRun};
-use policy::plan::Effects;
+use policy::plan::{Effects, Owned};
 
 use crate::cluster::Cluster;
+use crate::ecs;
 use crate::files::Files;
-use crate::functions::Functions;
+use crate::functions::{self, Functions};
 use crate::schedules;
 use crate::session::Session;
-use crate::stop::Stop;
+use crate::stop::{Refusals, Stop};
 
 /// What deploying a build would do to its targets, each in the order of the steps.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -58,6 +58,15 @@ impl Changes {
         same.into_iter().find(|(same, _)| !same).map(|(_, what)| what)
     }
 
+    /// Refuses what Terraform would change, too: each would undo the other.
+    pub(crate) fn expect_owned_once(&self, owned: &Owned) -> Result<(), Stop> {
+        let mut refused = Refusals::default();
+        refused.add(ecs::owned_twice(&owned.services, &self.services));
+        refused.add(schedules::owned_twice(&owned.triggers, &self.schedules));
+        refused.add(functions::owned_twice(&owned.functions, &self.functions));
+        refused.or(())
+    }
+
     /// How many there are.
     pub(crate) fn count(&self) -> usize {
         let services = self.services.iter().filter(|service| service.changes()).count();
@@ -90,26 +99,18 @@ impl<'a> Targets<'a> {
     /// # Errors
     /// When one can't be asked; with everything that isn't supported, of all of them.
     pub(crate) async fn changes(&self, manifest: &BuildManifest) -> Result<Changes, Stop> {
-        let mut refused = Vec::new();
-        let (services, tasks) = or_refused(self.cluster.changes(manifest).await, &mut refused)?;
-        let functions = or_refused(self.functions.changes(manifest).await, &mut refused)?;
-        let files = or_refused(self.files.changes(manifest).await, &mut refused)?;
-        let schedules = or_refused(schedules::changes(&self.cluster, manifest).await, &mut refused)?;
-        if refused.is_empty() {
-            Ok(Changes { services, tasks, files, schedules, functions })
-        } else {
-            Err(Stop::Refused(refused))
-        }
-    }
-}
-
-/// What a target answers, and nothing, with its reasons beside the others', if it refuses.
-fn or_refused<T: Default>(answer: Result<T, Stop>, refused: &mut Vec<Reason>) -> Result<T, Stop> {
-    match answer {
-        Err(Stop::Refused(reasons)) => {
-            refused.extend(reasons);
-            Ok(T::default())
-        }
-        answer => answer,
+        let mut refused = Refusals::default();
+        let in_cluster = refused.sort(self.cluster.changes(manifest).await)?;
+        let functions = refused.sort(self.functions.changes(manifest).await)?;
+        let files = refused.sort(self.files.changes(manifest).await)?;
+        let schedules = refused.sort(schedules::changes(&self.cluster, manifest).await)?;
+        let (services, tasks) = in_cluster.unwrap_or_default();
+        refused.or(Changes {
+            services,
+            tasks,
+            files: files.unwrap_or_default(),
+            schedules: schedules.unwrap_or_default(),
+            functions: functions.unwrap_or_default(),
+        })
     }
 }

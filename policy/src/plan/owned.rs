@@ -1,4 +1,4 @@
-//! Services whose task definition Terraform would change, though the build's own steps do.
+//! What Terraform would change, though the build's own steps do.
 //!
 //! A plan doesn't say what a `lifecycle` block ignores, but it shows it: what is ignored doesn't change.
 
@@ -6,7 +6,20 @@ use manifest_schema::plan::ResourceAction;
 
 use super::address::without_keys;
 use super::format::{Plan, PlanError, Resource};
+use super::owned_functions::{self, OwnedFunction};
+use super::owned_schedules::{self, OwnedTrigger};
 use crate::json::{Kind, Node};
+
+/// Everything of a plan that steps change, too.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Owned {
+    /// Services that would run another task definition.
+    pub services: Vec<OwnedService>,
+    /// Schedules and rules that would start another one.
+    pub triggers: Vec<OwnedTrigger>,
+    /// Functions and aliases that would reach other code.
+    pub functions: Vec<OwnedFunction>,
+}
 
 /// A service that Terraform would make run another task definition.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,17 +34,22 @@ pub struct OwnedService {
     pub creates: bool,
 }
 
-/// Every `aws_ecs_service` of a plan, as `terraform show -json` prints it, that would run another task definition.
+/// What of a plan, as `terraform show -json` prints it, steps could change, too.
 ///
 /// # Errors
 /// When the plan can't be read.
-pub fn owned_services(json: &[u8]) -> Result<Vec<OwnedService>, PlanError> {
+pub fn owned(json: &[u8]) -> Result<Owned, PlanError> {
     let plan = Plan::parse(json)?;
-    let mut owned = Vec::new();
-    for resource in
-        plan.resource_changes.iter().flatten().filter(|resource| resource.resource_type == "aws_ecs_service")
-    {
-        owned.extend(of(resource)?);
+    let mut owned = Owned::default();
+    for resource in plan.resource_changes.iter().flatten() {
+        match &*resource.resource_type {
+            "aws_ecs_service" => owned.services.extend(of(resource)?),
+            "aws_cloudwatch_event_target" => owned.triggers.extend(owned_schedules::of_target(resource)?),
+            "aws_scheduler_schedule" => owned.triggers.extend(owned_schedules::of_schedule(resource)?),
+            "aws_lambda_function" => owned.functions.extend(owned_functions::of_function(resource)?),
+            "aws_lambda_alias" => owned.functions.extend(owned_functions::of_alias(resource)?),
+            _ => {}
+        }
     }
     Ok(owned)
 }
@@ -118,7 +136,7 @@ mod tests {
             ("deleted", plan(kind, &["delete"], &old, &Value::Null), None),
             ("something else", plan("aws_ecs_task_set", &["update"], &old, &new), None),
         ] {
-            let found = owned_services(&plan).unwrap();
+            let found = owned(&plan).unwrap().services;
             let expected = creates.map(|creates| OwnedService {
                 address: "aws_ecs_service.web[…]".to_owned(),
                 name: Some("web".to_owned()),
@@ -132,8 +150,8 @@ mod tests {
     #[test]
     fn a_name_that_is_not_known_is_none() {
         let unnamed = json!({"task_definition": "web:2"});
-        let found = owned_services(&plan("aws_ecs_service", &["create"], &Value::Null, &unnamed)).unwrap();
+        let found = owned(&plan("aws_ecs_service", &["create"], &Value::Null, &unnamed)).unwrap().services;
         assert_eq!(found.iter().map(|owned| owned.name.clone()).collect::<Vec<_>>(), [None]);
-        assert!(owned_services(b"{}").is_err());
+        assert!(owned(b"{}").is_err());
     }
 }

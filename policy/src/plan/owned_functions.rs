@@ -1,7 +1,7 @@
 //! Lambda functions whose code, and aliases whose version, Terraform would change, though the build's own steps do.
 
 use super::address::without_keys;
-use super::format::{Plan, PlanError, Resource};
+use super::format::{PlanError, Resource};
 use super::owned::{creates, field, text};
 use crate::json::Kind;
 
@@ -20,31 +20,20 @@ pub struct OwnedFunction {
     pub creates: bool,
 }
 
-const FUNCTION: &str = "aws_lambda_function";
-const ALIAS: &str = "aws_lambda_alias";
-
 /// What the AWS provider replaces a function's code for.
 const CODE: [&str; 6] = ["filename", "image_uri", "s3_bucket", "s3_key", "s3_object_version", "source_code_hash"];
 
-/// Every `aws_lambda_function` and `aws_lambda_alias` of a plan, as `terraform show -json` prints it, that would reach
-/// other code.
-///
-/// # Errors
-/// When the plan can't be read.
-pub fn owned_functions(json: &[u8]) -> Result<Vec<OwnedFunction>, PlanError> {
-    let plan = Plan::parse(json)?;
-    let mut owned = Vec::new();
-    for resource in plan.resource_changes.iter().flatten() {
-        match &*resource.resource_type {
-            FUNCTION => owned.extend(of(resource, &CODE)?),
-            ALIAS => owned.extend(of(resource, &["function_version"])?),
-            _ => {}
-        }
-    }
-    Ok(owned)
+/// An `aws_lambda_function` that would get other code.
+pub(super) fn of_function(resource: &Resource<'_>) -> Result<Option<OwnedFunction>, PlanError> {
+    of(resource, &CODE, false)
 }
 
-fn of(resource: &Resource<'_>, attributes: &[&str]) -> Result<Option<OwnedFunction>, PlanError> {
+/// An `aws_lambda_alias` that would name another version.
+pub(super) fn of_alias(resource: &Resource<'_>) -> Result<Option<OwnedFunction>, PlanError> {
+    of(resource, &["function_version"], true)
+}
+
+fn of(resource: &Resource<'_>, attributes: &[&str], is_alias: bool) -> Result<Option<OwnedFunction>, PlanError> {
     let creates = creates(resource)?;
     let (before, after) = (resource.node(resource.change.before)?, resource.node(resource.change.after)?);
     // What goes away reaches nothing.
@@ -53,7 +42,6 @@ fn of(resource: &Resource<'_>, attributes: &[&str]) -> Result<Option<OwnedFuncti
     // One that Terraform doesn't know yet is not in what comes after.
     let changes = attributes.iter().any(|name| was(name) != field(&after, name));
     let either = |name| field(&after, name).or_else(|| was(name));
-    let is_alias = resource.resource_type == ALIAS;
     Ok(changes.then(|| OwnedFunction {
         address: without_keys(&resource.address),
         function: text(either("function_name")),
@@ -67,7 +55,11 @@ fn of(resource: &Resource<'_>, attributes: &[&str]) -> Result<Option<OwnedFuncti
 mod tests {
     use serde_json::{Value, json};
 
+    use super::super::owned::owned;
     use super::*;
+
+    const FUNCTION: &str = "aws_lambda_function";
+    const ALIAS: &str = "aws_lambda_alias";
 
     #[test]
     fn what_terraform_leaves_alone_is_not_its_own() {
@@ -101,7 +93,7 @@ mod tests {
             let change = json!({"actions": actions, "before": before, "after": after, "after_unknown": {}});
             let resource = json!({"address": "aws_x.a[\"key\"]", "mode": "managed", "type": kind, "change": change});
             let plan = json!({"format_version": "1.2", "terraform_version": "1.11.4", "resource_changes": [resource]});
-            let found = owned_functions(plan.to_string().as_bytes()).unwrap();
+            let found = owned(plan.to_string().as_bytes()).unwrap().functions;
             let is_alias = kind == ALIAS;
             let name = if is_alias { "arn:aws:lambda:r:1:function:resize" } else { "resize" };
             let expected = expected.map(|creates| OwnedFunction {

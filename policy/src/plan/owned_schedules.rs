@@ -1,7 +1,7 @@
 //! Schedules and rules whose task definition Terraform would change, though the build's own steps do.
 
 use super::address::without_keys;
-use super::format::{Plan, PlanError, Resource};
+use super::format::{PlanError, Resource};
 use super::owned::{creates, field, text};
 use crate::json::{Kind, Node};
 
@@ -24,26 +24,17 @@ pub struct OwnedTrigger {
 
 /// Where the AWS provider has what matters here.
 struct Shape {
-    resource_type: &'static str,
+    is_rule: bool,
     name: &'static str,
     place: &'static str,
     /// The blocks, one within the other, that hold `task_definition_arn`; none is repeated.
     blocks: &'static [&'static str],
 }
 
-const RULE: Shape = Shape {
-    resource_type: "aws_cloudwatch_event_target",
-    name: "rule",
-    place: "event_bus_name",
-    blocks: &["ecs_target"],
-};
+const RULE: Shape = Shape { is_rule: true, name: "rule", place: "event_bus_name", blocks: &["ecs_target"] };
 
-const SCHEDULE: Shape = Shape {
-    resource_type: "aws_scheduler_schedule",
-    name: "name",
-    place: "group_name",
-    blocks: &["target", "ecs_parameters"],
-};
+const SCHEDULE: Shape =
+    Shape { is_rule: false, name: "name", place: "group_name", blocks: &["target", "ecs_parameters"] };
 
 /// What starts tasks by a resource's values.
 enum Started<'n, 'a> {
@@ -53,22 +44,14 @@ enum Started<'n, 'a> {
     Task(Option<&'n Node<'a>>),
 }
 
-/// Every `aws_scheduler_schedule` and `aws_cloudwatch_event_target` of a plan, as `terraform show -json` prints it, that
-/// would start another task definition.
-///
-/// # Errors
-/// When the plan can't be read.
-pub fn owned_triggers(json: &[u8]) -> Result<Vec<OwnedTrigger>, PlanError> {
-    let plan = Plan::parse(json)?;
-    let mut owned = Vec::new();
-    for resource in plan.resource_changes.iter().flatten() {
-        for shape in [&RULE, &SCHEDULE] {
-            if resource.resource_type == shape.resource_type {
-                owned.extend(of(resource, shape)?);
-            }
-        }
-    }
-    Ok(owned)
+/// An `aws_cloudwatch_event_target` that would start another task definition.
+pub(super) fn of_target(resource: &Resource<'_>) -> Result<Option<OwnedTrigger>, PlanError> {
+    of(resource, &RULE)
+}
+
+/// An `aws_scheduler_schedule` that would.
+pub(super) fn of_schedule(resource: &Resource<'_>) -> Result<Option<OwnedTrigger>, PlanError> {
+    of(resource, &SCHEDULE)
 }
 
 fn of(resource: &Resource<'_>, shape: &Shape) -> Result<Option<OwnedTrigger>, PlanError> {
@@ -84,7 +67,7 @@ fn of(resource: &Resource<'_>, shape: &Shape) -> Result<Option<OwnedTrigger>, Pl
     let either = |name| field(&after, name).or_else(|| before.as_ref().and_then(|before| field(before, name)));
     Ok((then.is_none() || now != then).then(|| OwnedTrigger {
         address: without_keys(&resource.address),
-        is_rule: shape.resource_type == RULE.resource_type,
+        is_rule: shape.is_rule,
         name: text(either(shape.name)),
         place: text(either(shape.place)),
         target: text(either("target_id")),
@@ -114,6 +97,7 @@ fn started<'n, 'a>(values: &'n Node<'a>, blocks: &[&str]) -> Started<'n, 'a> {
 mod tests {
     use serde_json::{Value, json};
 
+    use super::super::owned::owned;
     use super::*;
 
     fn plan(kind: &str, actions: &[&str], before: &Value, after: &Value) -> Vec<u8> {
@@ -166,7 +150,7 @@ mod tests {
             ("a schedule as it is", SCHEDULE, "no-op", runs("n:1"), runs("n:1"), None),
             ("something else", "aws_cloudwatch_event_rule", "update", target(Some("n:1"), 1), target(None, 1), None),
         ] {
-            let found = owned_triggers(&plan(kind, &[actions], &before, &after)).unwrap();
+            let found = owned(&plan(kind, &[actions], &before, &after)).unwrap().triggers;
             let is_rule = kind == TARGET;
             let expected = creates.map(|creates| OwnedTrigger {
                 address: format!("{kind}.nightly[…]"),

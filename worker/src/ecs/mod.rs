@@ -9,6 +9,7 @@ mod api;
 mod follow;
 mod judge;
 mod logs;
+mod owned;
 pub(crate) mod revise;
 mod rollout;
 mod run;
@@ -28,10 +29,12 @@ use serde_json::Value;
 use crate::patience::patiently;
 use crate::references;
 use crate::session::Session;
-use crate::stop::Stop;
+use crate::stop::{Refusals, Stop};
 use api::{Api, Named};
 use revise::{Pinned, SecretPlace, Wanted};
 use view::ServiceView;
+
+pub(crate) use owned::owned_twice;
 
 /// ECS in the account and region of the worker.
 pub(crate) struct Ecs<'a> {
@@ -68,23 +71,17 @@ impl<'a> Ecs<'a> {
     /// # Errors
     /// When ECS can't be asked; with everything that isn't supported, of all services and tasks.
     pub(crate) async fn changes(&self, manifest: &BuildManifest) -> Result<(Vec<ServiceChange>, Vec<TaskRun>), Stop> {
-        let (mut services, mut tasks, mut refused) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut services, mut tasks, mut refused) = (Vec::new(), Vec::new(), Refusals::default());
         for step in manifest.services() {
-            match self.look(manifest, step).await {
-                Ok(looked) => services.push(looked.change(&step.service, step.desired_count)),
-                Err(Stop::Refused(reasons)) => refused.extend(reasons),
-                Err(stop) => return Err(stop),
-            }
+            let looked = refused.sort(self.look(manifest, step).await)?;
+            services.extend(looked.map(|looked| looked.change(&step.service, step.desired_count)));
         }
         let repeated = self.repeated(manifest).await?;
         for step in manifest.tasks() {
-            match self.task_run(manifest, step, repeated.contains(&step.task)).await {
-                Ok(run) => tasks.push(run),
-                Err(Stop::Refused(reasons)) => refused.extend(reasons),
-                Err(stop) => return Err(stop),
-            }
+            let run = self.task_run(manifest, step, repeated.contains(&step.task)).await;
+            tasks.extend(refused.sort(run)?);
         }
-        if refused.is_empty() { Ok((services, tasks)) } else { Err(Stop::Refused(refused)) }
+        refused.or((services, tasks))
     }
 
     /// Looks at a service, and refuses what isn't supported.

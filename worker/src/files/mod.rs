@@ -25,7 +25,7 @@ use records::config::{FilesConfig, WorkerConfig};
 use store::Location;
 
 use crate::session::Session;
-use crate::stop::Stop;
+use crate::stop::{Refusals, Stop};
 use compare::{Delete, Differences, Found, Put};
 use local::LocalFiles;
 use s3::S3Files;
@@ -69,21 +69,17 @@ impl<'a> Files<'a> {
     /// # Errors
     /// When S3 can't be asked; with everything that isn't supported, of all places.
     pub(crate) async fn changes(&self, manifest: &BuildManifest) -> Result<Vec<FilesChange>, Stop> {
-        let (mut changes, mut refused) = (Vec::new(), Vec::new());
+        let (mut changes, mut refused) = (Vec::new(), Refusals::default());
         for (step, files) in manifest.files() {
-            match self.target_of(manifest, step) {
-                Err(reason) => refused.push(reason),
-                Ok(target) => {
-                    let differences = self.look(target, step, files).await?;
-                    if differences.missing && manifest.terraform().is_none() {
-                        let what = "there is no such bucket, and the build has no Terraform step that could make it";
-                        refused.push(unsupported(step, what));
-                    }
-                    changes.push(differences.change(step));
-                }
+            let Some(target) = refused.sort(self.target_of(manifest, step))? else { continue };
+            let differences = self.look(target, step, files).await?;
+            if differences.missing && manifest.terraform().is_none() {
+                let what = "there is no such bucket, and the build has no Terraform step that could make it";
+                refused.add([unsupported(step, what)]);
             }
+            changes.push(differences.change(step));
         }
-        if refused.is_empty() { Ok(changes) } else { Err(Stop::Refused(refused)) }
+        refused.or(changes)
     }
 
     /// Makes a place hold the build's files, and does to it exactly what people agreed to. `scratch` is an empty directory
@@ -96,7 +92,7 @@ impl<'a> Files<'a> {
         scratch: &Path,
     ) -> Result<(), Stop> {
         let manifest = admission.manifest().manifest();
-        let target = self.target_of(manifest, step).map_err(|reason| Stop::Refused(vec![reason]))?;
+        let target = self.target_of(manifest, step)?;
         let files = manifest.files().find(|(other, _)| *other == step).map(|(_, files)| files).unwrap_or_default();
         let differences = self.look(target, step, files).await?;
         if differences.missing {
@@ -107,19 +103,20 @@ impl<'a> Files<'a> {
         if differences.change(step) != approved {
             return Err(failed(step, "what is there changed after the plan was made: plan again"));
         }
-        let work = Work { session: self.session, target, step, scratch };
+        let work = Work { session: self.session, target, step, manifest, scratch };
         let Differences { puts, deletes, .. } = &differences;
         let (pages, assets): (Vec<_>, Vec<_>) = puts.iter().partition(|put| put.wanted.is_page());
-        work.all("sent", assets, async |put| work.put(manifest, put).await).await?;
-        work.all("sent", pages, async |put| work.put(manifest, put).await).await?;
+        work.all("sent", assets, async |put| work.put(put).await).await?;
+        work.all("sent", pages, async |put| work.put(put).await).await?;
         work.all("deleted", deletes.iter().collect(), async |delete| work.delete(delete).await).await?;
         self.session.tell(format!("{step}: {} sent, {} deleted", puts.len(), deletes.len())).await
     }
 
     /// Where a step's files go, if they may.
-    fn target_of(&self, manifest: &BuildManifest, step: &FilesStep) -> Result<&Target<'a>, Reason> {
-        allowed(self.session.config(), &manifest.project, step)?;
-        self.target.as_ref().ok_or_else(|| nowhere(step))
+    fn target_of(&self, manifest: &BuildManifest, step: &FilesStep) -> Result<&Target<'a>, Stop> {
+        let allowed = allowed(self.session.config(), &manifest.project, step);
+        let target = allowed.and_then(|()| self.target.as_ref().ok_or_else(|| nowhere(step)));
+        target.map_err(|reason| Stop::Refused(vec![reason]))
     }
 
     async fn look<'s>(
@@ -142,6 +139,7 @@ struct Work<'w> {
     session: &'w Session,
     target: &'w Target<'w>,
     step: &'w FilesStep,
+    manifest: &'w BuildManifest,
     scratch: &'w Path,
 }
 
@@ -175,11 +173,10 @@ impl Work<'_> {
         }
     }
 
-    async fn put(&self, manifest: &BuildManifest, put: &Put<'_>) -> Result<(), Stop> {
-        let artifacts = &self.session.sides().artifacts;
+    async fn put(&self, put: &Put<'_>) -> Result<(), Stop> {
         match self.target {
-            Target::Local(local) => local.put(self.step, put, artifacts).await,
-            Target::S3(s3) => s3.put(self.step, manifest, put, artifacts, self.scratch).await,
+            Target::Local(local) => local.put(self.step, put, &self.session.sides().artifacts).await,
+            Target::S3(s3) => s3.put(self, put).await,
         }
     }
 
@@ -193,9 +190,9 @@ impl Work<'_> {
 
 /// Refuses, before anything is looked at, files for places that aren't the project's.
 pub(crate) fn expect_allowed(session: &Session, manifest: &BuildManifest) -> Result<(), Stop> {
-    let refused = |(step, _)| allowed(session.config(), &manifest.project, step).err();
-    let reasons: Vec<Reason> = manifest.files().filter_map(refused).collect();
-    if reasons.is_empty() { Ok(()) } else { Err(Stop::Refused(reasons)) }
+    let mut refused = Refusals::default();
+    refused.add(manifest.files().filter_map(|(step, _)| allowed(session.config(), &manifest.project, step).err()));
+    refused.or(())
 }
 
 /// Whether a project's files may go where a step says.

@@ -7,7 +7,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Cursor;
-use std::path::Path;
 use std::time::Duration;
 
 use aws::{AwsError, Call, Connection, ErrorKind};
@@ -21,13 +20,13 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use manifest_schema::Digest;
-use manifest_schema::manifest::{BlobRef, BuildManifest, FilesStep, Headers};
+use manifest_schema::manifest::{BlobRef, FilesStep, Headers};
 use manifest_schema::names::ProjectName;
 use records::config::Places;
-use store::{AccountId, Store};
+use store::AccountId;
 
 use super::compare::{Delete, Found, Put, Wanted};
-use super::{AT_ONCE, Present, failed};
+use super::{AT_ONCE, Present, Work, failed};
 use crate::session::Session;
 use crate::stop::Stop;
 
@@ -138,17 +137,11 @@ impl<'a> S3Files<'a> {
     }
 
     /// Writes an object, unless it isn't any more what it was.
-    pub(super) async fn put(
-        &self,
-        step: &FilesStep,
-        manifest: &BuildManifest,
-        put: &Put<'_>,
-        artifacts: &Store,
-        scratch: &Path,
-    ) -> Result<(), Stop> {
+    pub(super) async fn put(&self, work: &Work<'_>, put: &Put<'_>) -> Result<(), Stop> {
+        let step = work.step;
         let mut attempt = 1;
         loop {
-            let Err(error) = self.send(step, manifest, put, artifacts, scratch).await? else { return Ok(()) };
+            let Err(error) = self.send(work, put).await? else { return Ok(()) };
             let conflict = error.kind() == ErrorKind::Conflict;
             let now = self.after(step, &put.key, error).await?;
             // An earlier attempt, whose answer was lost, wrote it.
@@ -166,18 +159,12 @@ impl<'a> S3Files<'a> {
     }
 
     /// Sends an object once; what S3 says if it refuses.
-    async fn send(
-        &self,
-        step: &FilesStep,
-        manifest: &BuildManifest,
-        put: &Put<'_>,
-        artifacts: &Store,
-        scratch: &Path,
-    ) -> Result<Result<(), AwsError>, Stop> {
+    async fn send(&self, work: &Work<'_>, put: &Put<'_>) -> Result<Result<(), AwsError>, Stop> {
+        let Work { step, manifest, .. } = work;
         let Wanted { file, headers } = &put.wanted;
         let blob = BlobRef { digest: file.digest, size: file.size };
         // Dropped, and with it the file removed, once the object is there.
-        let (body, _waiting) = body(step, &blob, artifacts, scratch).await?;
+        let (body, _waiting) = body(work, &blob).await?;
         let seconds = TimeoutConfig::builder().read_timeout(ANSWER + Duration::from_secs(file.size / SLOWEST)).build();
         let key = &self.places.kms_key;
         let call = self.client.put_object().bucket(step.bucket.as_str()).key(&put.key).body(body);
@@ -234,12 +221,9 @@ impl<'a> S3Files<'a> {
 }
 
 /// A file's bytes, verified. What is too large for memory is in a file.
-async fn body(
-    step: &FilesStep,
-    blob: &BlobRef,
-    artifacts: &Store,
-    scratch: &Path,
-) -> Result<(ByteStream, Option<tempfile::TempPath>), Stop> {
+async fn body(work: &Work<'_>, blob: &BlobRef) -> Result<(ByteStream, Option<tempfile::TempPath>), Stop> {
+    let Work { step, scratch, .. } = work;
+    let artifacts = &work.session.sides().artifacts;
     if blob.size <= IN_MEMORY {
         let bytes = artifacts.read_blob(blob, Cursor::new(Vec::new())).await?;
         return Ok((ByteStream::from(bytes.into_inner()), None));

@@ -195,5 +195,4 @@ pub(super) fn progress(config: &FunctionConfiguration) -> Progress {
 }
 
 #[cfg(test)]
-#[path = "look_tests.rs"]
 mod tests;

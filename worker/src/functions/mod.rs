@@ -22,12 +22,12 @@ use tokio::sync::OnceCell;
 use crate::patience::patiently;
 use crate::references::has_aws;
 use crate::session::Session;
-use crate::stop::Stop;
+use crate::stop::{Refusals, Stop};
 use alarms::Trouble;
 use api::Api;
 use look::{Looked, Wanted};
 
-pub(crate) use owned::expect_owned_once;
+pub(crate) use owned::owned_twice;
 
 /// Lambda in the account and region of the worker.
 pub(crate) struct Functions<'a> {
@@ -59,15 +59,11 @@ impl<'a> Functions<'a> {
     /// # Errors
     /// When AWS can't be asked; with everything that isn't supported, of all functions.
     pub(crate) async fn changes(&self, manifest: &BuildManifest) -> Result<Vec<FunctionChange>, Stop> {
-        let (mut changes, mut refused) = (Vec::new(), Vec::new());
+        let (mut changes, mut refused) = (Vec::new(), Refusals::default());
         for step in manifest.functions() {
-            match self.change(manifest, step).await {
-                Ok(change) => changes.push(change),
-                Err(Stop::Refused(reasons)) => refused.extend(reasons),
-                Err(stop) => return Err(stop),
-            }
+            changes.extend(refused.sort(self.change(manifest, step).await)?);
         }
-        if refused.is_empty() { Ok(changes) } else { Err(Stop::Refused(refused)) }
+        refused.or(changes)
     }
 
     /// What it would change in one. Alarms are looked at where they would be watched.

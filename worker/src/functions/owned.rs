@@ -4,10 +4,8 @@ use manifest_schema::plan::FunctionChange;
 use manifest_schema::{Code, Reason};
 use policy::plan::OwnedFunction;
 
-use crate::stop::Stop;
-
-/// Refuses what both would change. What isn't there yet is Terraform's to make.
-pub(crate) fn expect_owned_once(owned: &[OwnedFunction], functions: &[FunctionChange]) -> Result<(), Stop> {
+/// What both would change. What isn't there yet is Terraform's to make.
+pub(crate) fn owned_twice(owned: &[OwnedFunction], functions: &[FunctionChange]) -> Vec<Reason> {
     let twice = |change: &FunctionChange| {
         let there = change.version.is_some();
         let by = owned.iter().find(|owned| (there || !owned.creates) && is(owned, change))?;
@@ -15,8 +13,7 @@ pub(crate) fn expect_owned_once(owned: &[OwnedFunction], functions: &[FunctionCh
         let message = format!("function {}: {} would {what}, and so does its step", change.function, by.address);
         Some(Reason::new(Code::FunctionOwnedTwice, message))
     };
-    let reasons: Vec<_> = functions.iter().filter_map(twice).collect();
-    if reasons.is_empty() { Ok(()) } else { Err(Stop::Refused(reasons)) }
+    functions.iter().filter_map(twice).collect()
 }
 
 fn is(owned: &OwnedFunction, change: &FunctionChange) -> bool {
@@ -63,12 +60,9 @@ mod tests {
                 alarms: Vec::new(),
                 watch_seconds: 0,
             };
-            match expect_owned_once(&[owned], &[change]) {
-                Ok(()) => assert!(!refused, "{case}"),
-                Err(stop) => {
-                    assert!(refused && stop.to_string().starts_with("function.owned-twice: "), "{case}: {stop}")
-                }
-            }
+            let found = owned_twice(&[owned], &[change]);
+            let codes: Vec<_> = found.iter().map(|reason| reason.code.to_string()).collect();
+            assert_eq!(codes, if refused { vec!["function.owned-twice"] } else { vec![] }, "{case}");
         }
     }
 }

@@ -20,11 +20,11 @@ use crate::cluster::Cluster;
 use crate::ecs::Ecs;
 use crate::ecs::revise::{self, Wanted};
 use crate::patience::patiently;
-use crate::stop::Stop;
+use crate::stop::{Refusals, Stop};
 use api::Api;
 use target::{Target, about};
 
-pub(crate) use owned::expect_owned_once;
+pub(crate) use owned::owned_twice;
 pub(crate) use shift::deploy;
 
 /// Both services of EventBridge, and the task definitions.
@@ -52,19 +52,17 @@ struct Now {
 /// # Errors
 /// When AWS can't be asked; with everything that isn't supported.
 pub(crate) async fn changes(cluster: &Cluster<'_>, manifest: &BuildManifest) -> Result<Vec<ScheduleChange>, Stop> {
-    let Some(schedules) = Schedules::of(cluster) else {
-        let refused: Vec<_> = manifest.schedules().map(nothing_starts).collect();
-        return if refused.is_empty() { Ok(Vec::new()) } else { Err(Stop::Refused(refused)) };
-    };
-    let (mut changes, mut refused) = (Vec::new(), Vec::new());
-    for step in manifest.schedules() {
-        match schedules.look(manifest, step).await {
-            Ok(looked) => changes.push(looked.change(step)),
-            Err(Stop::Refused(reasons)) => refused.extend(reasons),
-            Err(stop) => return Err(stop),
+    let (mut changes, mut refused) = (Vec::new(), Refusals::default());
+    match Schedules::of(cluster) {
+        None => refused.add(manifest.schedules().map(nothing_starts)),
+        Some(schedules) => {
+            for step in manifest.schedules() {
+                let looked = refused.sort(schedules.look(manifest, step).await)?;
+                changes.extend(looked.map(|looked| looked.change(step)));
+            }
         }
     }
-    if refused.is_empty() { Ok(changes) } else { Err(Stop::Refused(refused)) }
+    refused.or(changes)
 }
 
 impl<'a> Schedules<'a> {

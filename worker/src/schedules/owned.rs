@@ -7,18 +7,16 @@ use manifest_schema::{Code, Reason};
 use policy::plan::OwnedTrigger;
 
 use super::target::about;
-use crate::stop::Stop;
 
-/// Refuses what both would change. What isn't there yet is Terraform's to make.
-pub(crate) fn expect_owned_once(owned: &[OwnedTrigger], schedules: &[ScheduleChange]) -> Result<(), Stop> {
+/// What both would change. What isn't there yet is Terraform's to make.
+pub(crate) fn owned_twice(owned: &[OwnedTrigger], schedules: &[ScheduleChange]) -> Vec<Reason> {
     let twice = |schedule: &ScheduleChange| {
         let there = schedule.task_definition.is_some();
         let by = owned.iter().find(|owned| (there || !owned.creates) && is(owned, &schedule.trigger))?;
         let what = format!("{} would make it start another task definition, and so does its step", by.address);
         Some(Reason::new(Code::ScheduleOwnedTwice, about(&schedule.trigger, &what)))
     };
-    let reasons: Vec<_> = schedules.iter().filter_map(twice).collect();
-    if reasons.is_empty() { Ok(()) } else { Err(Stop::Refused(reasons)) }
+    schedules.iter().filter_map(twice).collect()
 }
 
 /// Whether a resource of Terraform may be what a step moves; of what Terraform doesn't know yet, all but the name.
@@ -83,12 +81,9 @@ mod tests {
                 containers: Default::default(),
                 settings: Default::default(),
             };
-            match expect_owned_once(&[owned], &[change]) {
-                Ok(()) => assert!(!refused, "{case}"),
-                Err(stop) => {
-                    assert!(refused && stop.to_string().starts_with("schedule.owned-twice: "), "{case}: {stop}")
-                }
-            }
+            let found = owned_twice(&[owned], &[change]);
+            let codes: Vec<_> = found.iter().map(|reason| reason.code.to_string()).collect();
+            assert_eq!(codes, if refused { vec!["schedule.owned-twice"] } else { vec![] }, "{case}");
         }
     }
 }

@@ -1,3 +1,5 @@
+//! Functions as Lambda tells them, and what would change in them.
+
 use aws_sdk_lambda::types::{EnvironmentResponse, Layer};
 use serde_json::json;
 

@@ -313,6 +313,10 @@ pub struct FunctionChange {
     /// `environment`, `memorySize`, as Lambda calls it. Never how.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub settings: Vec<String>,
+    /// Which state of that configuration this is (`RevisionId`), so that people agree to its values, too; absent when
+    /// nothing would be published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
     /// The alarms for which the alias would be moved back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alarms: Vec<AlarmName>,

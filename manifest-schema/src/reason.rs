@@ -212,6 +212,9 @@ codes! {
     ImageTagTaken = "image.tag-taken":
         "The tag that the build's image is to get in the production registry names another image already."
         => "Find out who pushed that image; then deploy another build, or do without `tag` in the deployer's configuration: nothing is deployed by a tag.",
+    TargetForbidden = "target.forbidden":
+        "The build would deploy to something that isn't its project's, as far as the workers' configuration says."
+        => "List it for the project in `targets` of both workers' configurations (\"What a project may deploy to\" in docs/operations.md), or name another in `airlock.toml`.",
     ServiceFailed = "service.failed":
         "A service could not be made to run the build, or its new tasks failed."
         => "Read the job's events: they say what became of its tasks, and what the service runs now.",

@@ -127,6 +127,7 @@ fn a_function_needs_a_person_if_it_is_new_or_not_ours() {
             ours,
             code: ImageChange { before: None, elsewhere, after: manifest_schema::digest::Digest::of(b"x") },
             settings: Vec::new(),
+            revision: None,
             alarms: Vec::new(),
             watch_seconds: 0,
         };

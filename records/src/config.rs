@@ -7,6 +7,7 @@ mod cluster;
 mod ecs;
 mod files;
 mod registry;
+mod targets;
 mod terraform;
 
 use std::fs;
@@ -23,8 +24,9 @@ use crate::place::StatedPlace;
 
 pub use cluster::{ClusterConfig, EcsServices};
 pub use ecs::{EcsConfig, TaskDefinition};
-pub use files::{FilesConfig, Place, PlaceTemplate, Places};
+pub use files::{Buckets, FilesConfig};
 pub use registry::{RegistryConfig, RegistryLogin, RepositoryTemplate};
+pub use targets::{Patterns, Target, TargetsConfig, Whose};
 pub use terraform::{RoleArn, StateBucket};
 
 /// What the gateway knows of itself.
@@ -107,9 +109,12 @@ pub struct WorkerConfig {
     /// The registry that images are pushed into; without one they stay in the artifacts store.
     #[serde(default, deserialize_with = "registry::sound", skip_serializing_if = "Option::is_none")]
     pub registry: Option<RegistryConfig>,
-    /// Where files are put: the directory that stands in for S3, or places of Amazon S3; without it nothing is.
+    /// Where files are put: the directory that stands in for S3, or Amazon S3; without it nothing is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<FilesConfig>,
+    /// What in AWS is which project's to change. Directories that stand in for AWS are everybody's.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub targets: TargetsConfig,
     /// A mirror of Terraform providers; without one, only the built-in provider can be used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider_mirror: Option<PathBuf>,

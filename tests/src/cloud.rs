@@ -186,11 +186,6 @@ impl Cloud {
         self.airlock(&["deploy", "--approve-with", crate::APPROVER])
     }
 
-    /// Plans a published build, and follows that to its end.
-    pub fn plans(&self, manifest: &str) -> crate::Run {
-        self.airlock(&["launch-deploy-job", manifest, "--action", "plan", "--follow"])
-    }
-
     /// The ARN of one of the functions.
     pub fn function(&self, name: &str) -> String {
         format!("{PREFIX}-{name}")

@@ -61,6 +61,11 @@ impl Scratch {
         self.plan_of(&manifest)
     }
 
+    /// Plans a published build, and follows that to its end.
+    pub fn plans(&self, manifest: &str) -> Run {
+        self.airlock(&["launch-deploy-job", manifest, "--action", "plan", "--follow"])
+    }
+
     /// Plans a published build, and opens a change for the plan.
     #[track_caller]
     pub fn plan_of(&self, manifest: &str) -> Planned {

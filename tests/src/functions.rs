@@ -60,15 +60,24 @@ impl Functions {
         let render = production.published_function("render", &config, &json!({"ImageUri": image}), "live");
         production.alarm("errors");
         production.composite_alarm("everything");
-        cloud.reconfigure(&[may()], |_, config| config["registry"] = json!({"address": registry.address()}));
         let toml = cloud.path("airlock.toml");
         let text = std::fs::read_to_string(&toml).expect("the project has a configuration");
         let (head, rest) = text.split_once("# Steps, in order").expect("it has steps");
         let environments = rest.split_once("\n[environments").expect("it has an environment").1;
         std::fs::write(&toml, format!("{head}{STEPS}\n[environments{environments}")).expect("it can be written");
         let functions = Self { cloud, registry, resize, render };
+        functions.configure(|_| {});
         functions.archive("the first archive");
         functions
+    }
+
+    /// Gives both workers another configuration.
+    pub fn configure(&self, change: impl Fn(&mut Value)) {
+        self.cloud.reconfigure(&[may()], |_, config| {
+            config["registry"] = json!({"address": self.registry.address()});
+            config["targets"] = json!({"projects": {"hello": {"functions": ["resize", "render"]}}});
+            change(config);
+        });
     }
 
     /// Has this in the archive from now on.

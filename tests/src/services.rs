@@ -64,6 +64,9 @@ impl Services {
         self.cloud.reconfigure(&[&[may()], policies].concat(), |name, config| {
             config["cluster"] = json!({"ecs": {"cluster": CLUSTER}});
             config["registry"] = json!({"address": self.registry.address()});
+            config["targets"]["projects"]["hello"] = json!({
+                "services": ["*"], "schedules": ["*", "jobs/*"], "rules": ["*"],
+            });
             change(name, config);
         });
     }

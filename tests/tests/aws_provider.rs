@@ -56,8 +56,108 @@ resource "aws_iam_role_policy" "reader" {
 }
 "#;
 
-/// The service with that module, and production in moto.
-fn world(moto: &Moto) -> Scratch {
+/// What runs containers and code in AWS, each for the first time.
+const TARGETS: &str = r#"
+resource "aws_iam_role" "any" {
+  name               = "any"
+  assume_role_policy = jsonencode({
+    Version   = "2012-10-17"
+    Statement = [{ Effect = "Allow", Action = "sts:AssumeRole", Principal = { Service = "lambda.amazonaws.com" } }]
+  })
+}
+
+data "aws_subnets" "any" {}
+
+resource "aws_ecs_cluster" "apps" {
+  name = "apps"
+}
+
+resource "aws_ecs_task_definition" "web" {
+  family                = "web"
+  container_definitions = jsonencode([{ name = "web", image = "hello/web:1", memory = 128, essential = true }])
+}
+
+resource "aws_ecs_service" "hello" {
+  name            = "hello"
+  cluster         = aws_ecs_cluster.apps.id
+  task_definition = aws_ecs_task_definition.web.arn
+  network_configuration {
+    subnets = [data.aws_subnets.any.ids[0]]
+  }
+  # service
+}
+
+resource "aws_scheduler_schedule" "nightly" {
+  name                = "nightly"
+  schedule_expression = "rate(1 day)"
+  flexible_time_window {
+    mode = "OFF"
+  }
+  target {
+    arn      = aws_ecs_cluster.apps.arn
+    role_arn = aws_iam_role.any.arn
+    ecs_parameters {
+      task_definition_arn = aws_ecs_task_definition.web.arn
+    }
+  }
+  # schedule
+}
+
+resource "aws_cloudwatch_event_rule" "placed" {
+  name          = "placed"
+  event_pattern = jsonencode({ source = ["shop"] })
+}
+
+resource "aws_cloudwatch_event_target" "report" {
+  rule     = aws_cloudwatch_event_rule.placed.name
+  arn      = aws_ecs_cluster.apps.arn
+  role_arn = aws_iam_role.any.arn
+  ecs_target {
+    task_definition_arn = aws_ecs_task_definition.web.arn
+  }
+  # target
+}
+
+resource "aws_lambda_function" "resize" {
+  function_name = "resize"
+  role          = aws_iam_role.any.arn
+  package_type  = "Image"
+  image_uri     = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/hello/web:1"
+  publish       = true
+  # function
+}
+
+resource "aws_lambda_alias" "live" {
+  name             = "live"
+  function_name    = aws_lambda_function.resize.function_name
+  function_version = aws_lambda_function.resize.version
+  # alias
+}
+"#;
+
+/// The steps of the same.
+const STEPS: &str = r#"
+[[deploy]]
+service = "hello"
+containers = { web = "web" }
+
+[[deploy]]
+schedule = "nightly"
+containers = { web = "web" }
+
+[[deploy]]
+rule = "placed"
+containers = { web = "web" }
+
+[[deploy]]
+function = "resize"
+image = "web"
+alias = "live"
+
+"#;
+
+/// The project with a module, and production in moto.
+fn world(moto: &Moto, module: &str) -> Scratch {
     let provider = AwsProvider::find();
     let mut scratch = Scratch::new();
     let bucket = moto.bucket();
@@ -79,7 +179,7 @@ fn world(moto: &Moto) -> Scratch {
     let text = format!("provider_installation {{\n  filesystem_mirror {{\n    path = \"{mirror}\"\n  }}\n}}\n");
     fs::write(&settings, text).unwrap();
     scratch.write(".gitignore", "build/\n*.pem\n*.json\n.terraform/\n");
-    scratch.write("infra/aws.tf", MODULE.replace("VERSION", &provider.version));
+    scratch.write("infra/aws.tf", module.replace("VERSION", &provider.version));
     scratch.set("TF_CLI_CONFIG_FILE", &settings);
     scratch.terraform(&["-chdir=infra", "init", "-input=false"]).exits(0);
     scratch.unset("TF_CLI_CONFIG_FILE");
@@ -127,7 +227,7 @@ fn apply(scratch: &Scratch, planned: &Planned) {
 #[test]
 fn a_module_of_aws_is_made_changed_and_destroyed() {
     let moto = Moto::start();
-    let scratch = world(&moto);
+    let scratch = world(&moto, MODULE);
     let ask =
         |address: &str| scratch.run("curl", &["--silent", &format!("{}{address}", moto.endpoint())]).exits(0).stdout;
 
@@ -173,4 +273,64 @@ fn a_module_of_aws_is_made_changed_and_destroyed() {
     apply(&scratch, &end);
     assert!(ask("/pages?versioning").contains("NoSuchBucket"));
     scratch.audit();
+}
+
+#[test]
+fn what_terraform_and_a_step_would_both_change_is_seen_in_the_plans_of_the_real_provider() {
+    let moto = Moto::start();
+    let head = &MODULE[..MODULE.find("resource").unwrap()];
+    let scratch = world(&moto, &format!("{head}{TARGETS}"));
+    let toml = scratch.path("airlock.toml");
+    let text = fs::read_to_string(&toml).unwrap();
+    let (artifacts, environments) = (text.find("[[deploy]]").unwrap(), text.find("[environments").unwrap());
+    let deploy = |steps: &str| {
+        let terraform = &text[artifacts..][..text[artifacts..].find("\n\n").unwrap()];
+        fs::write(&toml, format!("{}{terraform}\n{steps}\n{}", &text[..artifacts], &text[environments..])).unwrap();
+        scratch.commit("Other steps");
+    };
+    deploy("");
+    apply(&scratch, &scratch.planned());
+
+    for name in ["planner", "deployer"] {
+        let path = scratch.production(&format!("config/{name}.json"));
+        let mut config = scratch.read(&path);
+        config["cluster"] = json!({"ecs": {"cluster": "apps"}});
+        config["registry"] = json!({"address": "123456789012.dkr.ecr.eu-central-1.amazonaws.com"});
+        config["targets"] = json!({"projects": {"hello": {
+            "services": ["hello"], "schedules": ["nightly"], "rules": ["placed"], "functions": ["resize"],
+        }}});
+        fs::write(path, config.to_string()).unwrap();
+    }
+    deploy(STEPS);
+    let module = scratch.path("infra/aws.tf");
+    let text = fs::read_to_string(&module).unwrap();
+    fs::write(&module, text.replace("hello/web:1", "hello/web:2")).unwrap();
+    scratch.commit("Terraform would change what they run, too");
+    let refused = scratch.plans(&scratch.publish()).exits(3);
+    let twice = |code: &str, what: &str| {
+        let line = refused.stderr.lines().find(|line| line.contains(&format!("{code}: ")) && line.contains(what));
+        assert!(line.is_some(), "{code} of {what}: {}", refused.all());
+    };
+    twice("service.owned-twice", "aws_ecs_service.hello");
+    twice("schedule.owned-twice", "aws_scheduler_schedule.nightly");
+    twice("schedule.owned-twice", "aws_cloudwatch_event_target.report");
+    twice("function.owned-twice", "aws_lambda_function.resize");
+    twice("function.owned-twice", "aws_lambda_alias.live");
+
+    // As docs/operations.md has it.
+    for (resource, ignored) in [
+        ("service", "task_definition, desired_count"),
+        ("schedule", "target[0].ecs_parameters[0].task_definition_arn"),
+        ("target", "ecs_target[0].task_definition_arn"),
+        ("function", "image_uri, filename, s3_key, source_code_hash"),
+        ("alias", "function_version"),
+    ] {
+        let lifecycle = format!("  lifecycle {{\n    ignore_changes = [{ignored}]\n  }}\n");
+        scratch.replace(&module, &format!("  # {resource}\n"), &lifecycle);
+    }
+    scratch.commit("Terraform leaves that to the steps");
+    let planned = scratch.planned();
+    // Of others, moto doesn't keep all that the provider sets.
+    let changes = said(&scratch, &planned).changes;
+    assert!(changes.contains(&("delete-create".to_owned(), "aws_ecs_task_definition.web".to_owned())), "{changes:?}");
 }

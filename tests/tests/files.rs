@@ -22,6 +22,11 @@ fn add_step(scratch: &Scratch, bucket: &str, settings: &str) {
     scratch.commit("Put the site into a bucket");
 }
 
+/// What makes a place the project's.
+fn own(place: &str) -> Value {
+    json!({"projects": {"hello": {"files": [place]}}})
+}
+
 /// The example in AWS, whose site goes below `v1` of a bucket; the workers may do there what docs/operations.md says.
 struct Site {
     cloud: Cloud,
@@ -41,18 +46,25 @@ impl Site {
         let cloud = Cloud::new();
         let bucket = Bucket::in_production(&cloud);
         let site = Self { cloud, bucket };
-        site.configure(|config| config["files"]["s3"]["projects"] = json!({"hello": [site.bucket.name]}));
+        site.configure(|config| config["targets"] = own(&site.bucket.name));
         add_step(&site, &site.bucket.name, &format!("prefix = \"v1\"\n{settings}"));
         site
     }
 
     fn configure(&self, change: impl Fn(&mut Value)) {
+        self.configure_if(&Value::Null, change);
+    }
+
+    /// The workers may write only under this condition.
+    fn configure_if(&self, condition: &Value, change: impl Fn(&mut Value)) {
         let bucket = "arn:aws:s3:::bucket-*";
         let objects = "arn:aws:s3:::bucket-*/*";
-        let may = json!([
-            allow(&["s3:ListBucket"], bucket),
-            allow(&["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], objects),
-        ]);
+        let mut write = allow(&["s3:PutObject"], objects);
+        if !condition.is_null() {
+            write["Condition"] = condition.clone();
+        }
+        let may =
+            json!([allow(&["s3:ListBucket"], bucket), allow(&["s3:GetObject", "s3:DeleteObject"], objects), write,]);
         self.cloud.reconfigure(&[statements(&may)], |_, config| {
             config["files"] = json!({"s3": {"pathStyle": true}});
             change(config);
@@ -116,6 +128,36 @@ fn a_directory_stands_in_for_a_bucket() {
     // Back to the first build: its files are there again.
     scratch.airlock(&["deploy", "--rollback-to", "previous", "--approve-with", flows::APPROVER]).exits(0);
     assert_eq!(fs::read_to_string(place.join("index.html")).unwrap(), page);
+}
+
+#[test]
+fn a_file_of_a_directory_may_have_the_name_of_one_that_goes() {
+    let scratch = Scratch::new();
+    add_step(&scratch, "hello-site", "delete = true");
+    let (docs, there) = (scratch.path("public/docs"), scratch.production("files/production/hello-site/docs"));
+    let become_file = || {
+        drop(fs::remove_dir_all(&docs));
+        fs::write(&docs, "a file").unwrap();
+        scratch.commit("A file");
+    };
+    let become_directory = || {
+        fs::remove_file(&docs).unwrap();
+        scratch.write("public/docs/a/index.html", "in a directory");
+        scratch.commit("A directory");
+    };
+    become_file();
+    scratch.deploy().exits(0);
+    become_directory();
+    scratch.deploy().exits(0);
+    assert_eq!(fs::read_to_string(there.join("a/index.html")).unwrap(), "in a directory");
+    become_file();
+    scratch.deploy().exits(0);
+    assert_eq!(fs::read_to_string(&there).unwrap(), "a file");
+    // What stays is in the way, which it wouldn't be in a bucket.
+    scratch.replace(&scratch.path("airlock.toml"), "delete = true", "");
+    become_directory();
+    let ran = scratch.deploy().exits(5);
+    assert!(ran.stderr.contains("can't write docs/a/index.html: a file has the name of a directory"), "{}", ran.all());
 }
 
 #[test]
@@ -231,6 +273,47 @@ fn a_conflict_that_nobody_caused_is_tried_again_until_the_headers_are_right() {
 }
 
 #[test]
+fn a_header_that_no_step_sets_is_a_change_of_the_object() {
+    let site = Site::new("");
+    site.cloud.deploys().exits(0);
+    let style = site.path("public/style.css");
+    let checksum = format!("openssl dgst -sha256 -binary '{}' | openssl base64 -A", style.display());
+    let checksum = format!("x-amz-checksum-sha256: {}", site.cloud.run("sh", &["-c", &checksum]).exits(0).stdout);
+    let as_sent = [
+        "content-type: text/css; charset=utf-8",
+        "cache-control: max-age=60, immutable",
+        "x-amz-meta-airlock-project: hello",
+        &checksum,
+    ];
+    let text = fs::read_to_string(&style).unwrap();
+    site.bucket.put(&site.cloud, "v1/style.css", &text, &as_sent);
+    site.cloud.airlock(&["drift", "production"]).exits(0);
+    let theirs = "expires: Thu, 01 Jan 2037 00:00:00 GMT";
+    site.bucket.put(&site.cloud, "v1/style.css", &text, &[&as_sent[..], &[theirs]].concat());
+    let found = site.cloud.airlock(&["drift", "production", "--format", "json"]).exits(4).json();
+    assert_eq!(found["summary"]["files"][0]["changed"]["first"], json!(["v1/style.css"]));
+    site.commit("The same again");
+    site.cloud.deploys().exits(0);
+    site.cloud.airlock(&["drift", "production"]).exits(0);
+}
+
+#[test]
+fn objects_are_encrypted_with_the_key_that_the_configuration_names() {
+    let key = "arn:aws:kms:eu-central-1:222222222222:key/1";
+    let only = json!({"StringEquals": {
+        "s3:x-amz-server-side-encryption": "aws:kms", "s3:x-amz-server-side-encryption-aws-kms-key-id": key,
+    }});
+    let site = Site::new("");
+    site.configure_if(&only, |config| config["targets"] = own(&site.bucket.name));
+    site.cloud.deploys().exits(5).explains(&["files.failed", "s3:PutObject"]);
+    site.configure_if(&only, |config| {
+        config["targets"] = own(&site.bucket.name);
+        config["files"]["s3"]["kmsKey"] = key.into();
+    });
+    site.cloud.deploys().exits(0);
+}
+
+#[test]
 fn what_a_cancelled_job_has_sent_stays_and_the_next_sends_the_rest() {
     let site = Site::new("");
     site.double.fail("s3:PutObject", Failure::None);
@@ -318,25 +401,35 @@ fn bytes_that_are_not_the_builds_are_never_sent() {
 #[test]
 fn files_go_only_where_the_workers_configuration_says() {
     let site = Site::new("");
-    let own = site.bucket.name.clone();
-    let refused = |change: &dyn Fn(&mut Value), words: &str| {
+    let bucket = site.bucket.name.clone();
+    let refused = |change: &dyn Fn(&mut Value), code: &str, words: &str| {
         site.configure(change);
-        let ran = site.cloud.deploys().exits(3);
-        assert!(ran.stderr.contains("files.unsupported") && ran.stderr.contains(words), "{words}: {}", ran.all());
+        site.cloud.deploys().exits(3).explains(&[code, words]);
     };
-    refused(&|config| config["files"] = Value::Null, "name `files` in the workers' configuration");
-    refused(&|_| (), "has no such place of hello");
-    refused(&|config| config["files"]["s3"]["projects"] = json!({"other": [own]}), "has no such place of hello");
+    refused(&|config| config["files"] = Value::Null, "files.unsupported", "name `files` in the workers' configuration");
+    refused(&|_| (), "target.forbidden", "list it there under files");
+    refused(
+        &|config| config["targets"]["projects"] = json!({"other": {"files": [bucket]}}),
+        "target.forbidden",
+        "it is other's, too",
+    );
     refused(
         &|config| {
-            config["files"]["s3"]["projects"] = json!({"hello": [own]});
-            config["state"] = format!("s3://{own}/states").into();
+            config["targets"] = own(&bucket);
+            config["state"] = format!("s3://{bucket}/states").into();
         },
+        "files.unsupported",
         "one of Airlock's own stores",
     );
-    site.replace(&site.path("airlock.toml"), &own, "bucket-9");
+    // One of another account isn't looked into, whatever its name is.
+    site.configure(|config| {
+        config["targets"] = own(&bucket);
+        config["files"]["s3"]["owner"] = "333333333333".into();
+    });
+    site.cloud.deploys().exits(5).explains(&["files.failed", "s3:ListBucket"]);
+    site.replace(&site.path("airlock.toml"), &bucket, "bucket-9");
     site.commit("Another bucket");
-    site.configure(|config| config["files"]["s3"]["projects"] = json!({"hello": ["bucket-9"]}));
+    site.configure(|config| config["targets"] = own("bucket-9"));
     // This build's Terraform could make it; it doesn't.
     let ran = site.cloud.deploys().exits(5);
     assert!(ran.stderr.contains("there is still no such bucket"), "{}", ran.all());

@@ -2,9 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed helper is a failed test")]
 
 use std::fs;
+use std::time::Duration;
 
 use aws_double::{Failure, PRODUCTION};
-use flows::{Functions, Scratch};
+use flows::{Functions, Scratch, wait_until};
 use serde_json::{Value, json};
 
 /// The rules of the findings of a plan, with what each is about.
@@ -148,6 +149,13 @@ fn what_can_not_be_judged_or_taken_back_is_refused_before_anything_begins() {
         "function render: its alias live names $LATEST",
     ]);
     world.double.amend_alias(&world.resize, "live", &json!({"RoutingConfig": null}));
+    // Nor what isn't the project's.
+    world.configure(|config| config["targets"]["projects"]["hello"] = json!({"functions": ["resize"]}));
+    world.cloud.plans(&world.publish()).exits(3).explains(&[
+        "target.forbidden",
+        "function render: the workers' configuration (`targets`) doesn't say that it is",
+    ]);
+    world.configure(|_| {});
     world.replace(&world.path("airlock.toml"), "image = \"web\"", "zip = \"bundle\"");
     world.commit("An archive for a function of images");
     world.cloud.plans(&world.publish()).exits(3).explains(&[
@@ -162,7 +170,10 @@ fn what_can_not_be_judged_or_taken_back_is_refused_before_anything_begins() {
 #[test]
 fn what_somebody_else_moves_is_left_alone() {
     let world = Functions::new();
+    // What differs is a person's to see, and its values, too, are what was agreed to.
+    world.double.amend_function(&world.resize, &json!({"MemorySize": 256}));
     let planned = world.planned();
+    assert_eq!(world.planned_change()["functions"][0]["settings"], json!(["memorySize"]));
     let approval = world.approve(&planned);
     world.double.amend_alias(&world.resize, "live", &json!({"Description": "mine"}));
     world.double.amend_function(&world.resize, &json!({"MemorySize": 512}));
@@ -174,6 +185,29 @@ fn what_somebody_else_moves_is_left_alone() {
     world.double.ring("errors", "");
     deploy.end().exits(5).explains(&["function.failed", "somebody else moved its alias live to version $LATEST"]);
     assert_eq!((world.live(&world.resize).0.as_str(), world.end_of(&job).0.as_str()), ("$LATEST", "failed"));
+}
+
+#[test]
+fn what_somebody_else_changes_while_the_job_runs_is_left_alone() {
+    let world = Functions::new();
+    let while_called = |action: &str, failure: fn(Duration) -> Failure, function: &str, setting: Value| {
+        world.double.fail(action, failure(Duration::from_secs(3)));
+        let before = world.double.calls_of(action).len();
+        let deploy = world.start_deploy();
+        wait_until("the call", || (world.double.calls_of(action).len() > before).then_some(()));
+        world.double.amend_function(function, &setting);
+        deploy.end().exits(5)
+    };
+    // Right when the code is on its way.
+    while_called("lambda:UpdateFunctionCode", Failure::Slow, &world.resize, json!({"Timeout": 9}))
+        .explains(&["function.failed", "function resize: somebody else changes it at the same time"]);
+    assert_eq!((world.live(&world.resize), world.double.calls_of("lambda:PublishVersion").len()), (at("1", 1), 0));
+    // And before a later step.
+    while_called("lambda:UpdateAlias", Failure::Late, &world.render, json!({"Timeout": 9}))
+        .explains(&["function.failed", "function render: somebody changed it since the plan was approved"]);
+    assert_eq!((world.live(&world.resize), world.live(&world.render)), (at("2", 2), at("1", 1)));
+    world.cloud.deploys().exits(0);
+    assert_eq!(world.live(&world.render), at("2", 2));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use aws_double::{Failure, PRODUCTION, Role};
 use flows::cloud::{allow, statements};
-use flows::{Scratch, Services};
+use flows::{Scratch, Services, wait_until};
 use serde_json::{Value, json};
 
 /// What a target is started with. It is nobody's business outside of production.
@@ -219,6 +219,34 @@ fn a_target_that_names_a_family_goes_on_with_what_it_started_until_it_is_moved()
 }
 
 #[test]
+fn a_target_that_names_a_family_stays_as_it_is_if_nothing_would_change() {
+    let world = World::new(RULE);
+    world.cloud.deploys().exits(0);
+    let family = world.first.trim_end_matches(":1").to_owned();
+    world.double.account(PRODUCTION).rule(&rule(), &[queue(), target("report", &family)]);
+    world.commit("Nothing");
+    let calls = world.changes();
+    world.cloud.deploys().exits(0);
+    assert_eq!((world.started(), world.changes()), (family, calls));
+    assert!(world.progress(&world.job("apply", 2)).join("\n").contains("it starts this build already"));
+}
+
+#[test]
+fn what_somebody_else_changes_during_the_step_stays_and_only_the_definition_goes_back() {
+    let world = World::new(RULE);
+    world.double.fail("events:PutTargets", Failure::Late(std::time::Duration::from_secs(3)));
+    let deploy = world.start_deploy();
+    wait_until("the target to be put", || (!world.double.calls_of("events:PutTargets").is_empty()).then_some(()));
+    let mut theirs = target("report", &world.first.replace(":1", ":2"));
+    theirs["Input"] = "{}".into();
+    world.double.account(PRODUCTION).rule(&rule(), &[queue(), theirs.clone()]);
+    deploy.end().exits(5).explains(&["schedule.failed", "another of its fields isn't what was put"]);
+    theirs["EcsParameters"]["TaskDefinitionArn"] = world.first.as_str().into();
+    assert_eq!(world.targets(), [queue(), theirs]);
+    assert_eq!(world.end_of(&world.job("apply", 1)).0, "rolled back");
+}
+
+#[test]
 fn what_somebody_else_changed_since_the_plan_makes_it_stale() {
     let world = World::new(RULE);
     let planned = world.planned();
@@ -318,6 +346,10 @@ fn what_can_not_be_moved_is_refused_while_planning_with_every_reason() {
     other["Target"] = json!({"Arn": "arn:aws:lambda:eu-central-1:222222222222:function:x", "RoleArn": "x"});
     production.schedule(&other);
     of(SCHEDULE, &["schedule jobs/nightly: its target arn:aws:lambda:"]);
+    world.services.configure_with(&[may()], |_, config| config["targets"]["projects"]["hello"]["rules"] = json!([]));
+    world.schedules(RULE);
+    world.cloud.plans(&world.publish()).exits(3).explains(&["target.forbidden", "list it there under rules"]);
+    world.services.configure_with(&[may()], |_, _| {});
     world.expect_untouched();
     // The one that is meant, though there are others.
     world.schedules("rule = \"nightly\"\ntarget = \"other\"");

@@ -98,7 +98,7 @@ async fn check<'a>(
         return Err(Stop::refused(Code::PlanStale, message));
     }
     still_starts_from_what_runs(session, plan).await?;
-    let targets = Targets::open(session).await;
+    let targets = Targets::open(session, admission).await?;
     let of_targets = unchanged(&targets, admission, plan).await?;
     let images = Images::open(session, admission.manifest().manifest()).await?;
     let mut prepared = Prepared { terraform: None, images, targets, scratch: work.scratch()? };

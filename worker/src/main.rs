@@ -23,6 +23,7 @@ mod stop;
 mod targets;
 mod terraform;
 mod verbatim;
+mod whose;
 mod work;
 mod written;
 

@@ -13,7 +13,6 @@ use records::plans;
 use store::{Creation, Store};
 
 use crate::fetch::{self, Images};
-use crate::files;
 use crate::references;
 use crate::session::Session;
 use crate::stop::Stop;
@@ -29,7 +28,7 @@ pub(crate) async fn run(session: &Session) -> Result<(), Stop> {
     session.say(Happening::Verified { policy, warnings }).await?;
     let manifest = admission.manifest().manifest();
     references::expect_aws(session, manifest)?;
-    files::expect_allowed(session, manifest)?;
+    let targets = Targets::open(session, &admission).await?;
 
     let work = WorkDir::take(session).await?;
     // Read before Terraform looks at the state: if something is deployed in between, the plan is stale, not wrong.
@@ -58,7 +57,7 @@ pub(crate) async fn run(session: &Session) -> Result<(), Stop> {
             owned = policy::plan::owned(planned.json()).map_err(Stop::failed)?;
         }
     }
-    let mut of_targets = Targets::open(session).await.changes(manifest).await?;
+    let mut of_targets = targets.changes(manifest).await?;
     if request.action != Action::Plan {
         of_targets.forget_what_is_over();
     }

@@ -1,5 +1,6 @@
 //! What a build is deployed to beside the resources of Terraform: each kind of step has its own.
 
+use manifest_schema::gates::Admission;
 use manifest_schema::manifest::BuildManifest;
 use manifest_schema::plan::{FilesChange, FunctionChange, PlanSummary, ScheduleChange, ServiceChange, TaskRun};
 use policy::plan::{Effects, Owned};
@@ -11,6 +12,7 @@ use crate::functions::{self, Functions};
 use crate::schedules;
 use crate::session::Session;
 use crate::stop::{Refusals, Stop};
+use crate::whose;
 
 /// What deploying a build would do to its targets, each in the order of the steps.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -86,12 +88,16 @@ pub(crate) struct Targets<'a> {
 
 impl<'a> Targets<'a> {
     /// Asks nobody yet.
-    pub(crate) async fn open(session: &'a Session) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// When the build names something that isn't its project's.
+    pub(crate) async fn open(session: &'a Session, admission: &Admission) -> Result<Self, Stop> {
+        whose::expect_own(session, admission)?;
+        Ok(Self {
             cluster: Cluster::open(session).await,
-            files: Files::open(session).await,
+            files: Files::open(session, admission).await,
             functions: Functions::open(session),
-        }
+        })
     }
 
     /// What deploying this build would do to them.

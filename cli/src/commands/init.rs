@@ -15,7 +15,7 @@ use manifest_schema::names::{EnvironmentName, PersonName, ProjectName};
 use manifest_schema::trust::{PinnedRoots, SignedPolicy};
 use records::config::{
     ClusterConfig, FilesConfig, GatewayConfig, LauncherConfig, STOP_TIMEOUT, StateBucket, TERRAFORM_MEMORY,
-    WorkerConfig, WorkerRole,
+    TargetsConfig, WorkerConfig, WorkerRole,
 };
 use records::place::StatedPlace;
 use signing::Signer;
@@ -229,6 +229,7 @@ impl Setup {
             cluster: ClusterConfig::Local("../cluster".into()),
             registry: None,
             files: Some(FilesConfig::Local("../files".into())),
+            targets: TargetsConfig::default(),
             provider_mirror: None,
             terraform: None,
             terraform_role: None,

@@ -209,6 +209,7 @@ fn summary() -> PlanSummary {
         ours: true,
         code: image,
         settings: vec!["memorySize".to_owned()],
+        revision: Some("1".to_owned()),
         alarms: vec!["errors".parse().unwrap()],
         watch_seconds: 60,
     }];

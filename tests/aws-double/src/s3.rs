@@ -249,6 +249,7 @@ fn conditions(request: &Request, wanted: &Wanted, bucket: &Bucket) -> Vec<(&'sta
         ("s3:object-lock-mode", "x-amz-object-lock-mode"),
         ("s3:x-amz-copy-source", "x-amz-copy-source"),
         ("s3:x-amz-server-side-encryption", "x-amz-server-side-encryption"),
+        ("s3:x-amz-server-side-encryption-aws-kms-key-id", "x-amz-server-side-encryption-aws-kms-key-id"),
     ];
     let headers = headers.into_iter().filter_map(|(key, name)| Some((key, request.header(name)?.to_owned())));
     let queries = [

@@ -22,6 +22,8 @@ pub(super) struct Found {
     pub(super) digest: Option<Digest>,
     /// `None` where no headers are kept.
     pub(super) headers: Option<Headers>,
+    /// Whether it has one that no step sets: `Expires`, or the redirect of a bucket that is a website.
+    pub(super) has_others: bool,
     /// Whether a deploy of this project put it there.
     pub(super) ours: bool,
     /// Which state of the object this is.
@@ -62,7 +64,7 @@ impl Wanted<'_> {
     /// Whether an object is as it is to be.
     pub(super) fn is(&self, found: &Found) -> bool {
         let served = found.headers.as_ref().is_none_or(|headers| *headers == self.headers);
-        found.ours && served && found.digest == Some(self.file.digest)
+        found.ours && served && !found.has_others && found.digest == Some(self.file.digest)
     }
 }
 
@@ -173,6 +175,7 @@ mod tests {
         let same = Found {
             digest: Some(Digest::of(b"a")),
             headers: Some(wanted(&step(), &files)["v1/a.css"].headers.clone()),
+            has_others: false,
             ours: true,
             tag: "1".to_owned(),
         };
@@ -188,6 +191,7 @@ mod tests {
             ("other bytes", with(&|found| found.digest = Some(Digest::of(b"b"))), (0, 1, 0)),
             ("unknown bytes", with(&|found| found.digest = None), (0, 1, 0)),
             ("other headers", with(&|found| found.headers = Some(Headers::default())), (0, 1, 0)),
+            ("headers of its own", with(&|found| found.has_others = true), (0, 1, 0)),
             ("another's", with(&|found| found.ours = false), (0, 1, 1)),
         ] {
             let present = found.map(|found| ("v1/a.css".to_owned(), found)).into_iter().collect();
@@ -203,7 +207,7 @@ mod tests {
 
     #[test]
     fn what_the_build_has_not_goes_only_if_the_step_says_so() {
-        let found = |ours| Found { digest: None, headers: None, ours, tag: "1".to_owned() };
+        let found = |ours| Found { digest: None, headers: None, has_others: false, ours, tag: "1".to_owned() };
         let present: BTreeMap<_, _> =
             [("v1/x".to_owned(), found(true)), ("v1/y".to_owned(), found(false))].into_iter().collect();
         for (delete, deleted, foreign) in [(false, &[][..], &[][..]), (true, &["v1/x", "v1/y"], &["v1/y"])] {
@@ -222,7 +226,7 @@ mod tests {
     #[test]
     fn the_state_of_what_goes_is_agreed_to() {
         let state = |tag: &str, ours| {
-            let found = Found { digest: None, headers: None, ours, tag: tag.to_owned() };
+            let found = Found { digest: None, headers: None, has_others: false, ours, tag: tag.to_owned() };
             let present = [("v1/x".to_owned(), found)].into_iter().collect();
             differences(BTreeMap::new(), Some(present), true).change(&step()).before
         };

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::io::{self, ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
 use manifest_schema::Digest;
@@ -39,7 +39,8 @@ impl LocalFiles {
             if step.delete || wanted.contains_key(&key) {
                 let digest = hash(&bucket.join(&key));
                 let digest = digest.map_err(|error| failed(step, format!("can't read {key}: {error}")))?;
-                present.insert(key, Found { digest: Some(digest), headers: None, ours: true, tag: digest.hex() });
+                let (digest, tag) = (Some(digest), digest.hex());
+                present.insert(key, Found { digest, headers: None, has_others: false, ours: true, tag });
             }
         }
         Ok(Some(present))
@@ -47,7 +48,16 @@ impl LocalFiles {
 
     pub(super) async fn put(&self, step: &FilesStep, put: &Put<'_>, artifacts: &Store) -> Result<(), Stop> {
         let path = self.bucket(step).join(&put.key);
-        let written = |error: io::Error| failed(step, format!("can't write {}: {error}", put.key));
+        let written = |error: io::Error| {
+            let in_the_way = [ErrorKind::NotADirectory, ErrorKind::IsADirectory, ErrorKind::AlreadyExists];
+            let what = format!("can't write {}: ", put.key);
+            if in_the_way.contains(&error.kind()) {
+                let why =
+                    "a file has the name of a directory, which only a bucket can hold: remove it, or set `delete`";
+                return failed(step, what + why);
+            }
+            failed(step, format!("{what}{error}"))
+        };
         let parent = path.parent().unwrap_or(&self.directory);
         fs::create_dir_all(parent).map_err(written)?;
         // Beside the buckets: one that a killed worker leaves is nobody's object.
@@ -61,7 +71,7 @@ impl LocalFiles {
     pub(super) fn delete(&self, step: &FilesStep, delete: &Delete) -> Result<(), Stop> {
         let path = self.bucket(step).join(&delete.key);
         match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
                 return Err(failed(step, format!("can't delete {}: {error}", delete.key)));
             }
             Ok(()) | Err(_) => {}
@@ -78,7 +88,7 @@ impl LocalFiles {
 fn list(bucket: &Path, prefix: &str, keys: &mut BTreeSet<String>) -> io::Result<()> {
     let entries = match fs::read_dir(bucket.join(prefix)) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
     };
     for entry in entries {

@@ -18,11 +18,9 @@ use std::time::Duration;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use manifest_schema::gates::Admission;
 use manifest_schema::manifest::{BuildManifest, FileEntry, FilesStep};
-use manifest_schema::names::ProjectName;
 use manifest_schema::plan::FilesChange;
 use manifest_schema::{Code, Reason};
-use records::config::{FilesConfig, WorkerConfig};
-use store::Location;
+use records::config::FilesConfig;
 
 use crate::session::Session;
 use crate::stop::{Refusals, Stop};
@@ -53,13 +51,15 @@ type Present = Option<BTreeMap<String, Found>>;
 
 impl<'a> Files<'a> {
     /// Asks nobody yet.
-    pub(crate) async fn open(session: &'a Session) -> Self {
+    pub(crate) async fn open(session: &'a Session, admission: &Admission) -> Self {
         let target = match &session.config().files {
             None => None,
             Some(FilesConfig::Local(path)) => {
                 Some(Target::Local(LocalFiles::open(path, &session.request().environment)))
             }
-            Some(FilesConfig::S3(places)) => Some(Target::S3(Box::new(S3Files::open(session, places).await))),
+            Some(FilesConfig::S3(config)) => {
+                Some(Target::S3(Box::new(S3Files::open(session, config, &admission.environment().account).await)))
+            }
         };
         Self { session, target }
     }
@@ -71,7 +71,7 @@ impl<'a> Files<'a> {
     pub(crate) async fn changes(&self, manifest: &BuildManifest) -> Result<Vec<FilesChange>, Stop> {
         let (mut changes, mut refused) = (Vec::new(), Refusals::default());
         for (step, files) in manifest.files() {
-            let Some(target) = refused.sort(self.target_of(manifest, step))? else { continue };
+            let Some(target) = refused.sort(self.target_of(step))? else { continue };
             let differences = self.look(target, step, files).await?;
             if differences.missing && manifest.terraform().is_none() {
                 let what = "there is no such bucket, and the build has no Terraform step that could make it";
@@ -92,7 +92,7 @@ impl<'a> Files<'a> {
         scratch: &Path,
     ) -> Result<(), Stop> {
         let manifest = admission.manifest().manifest();
-        let target = self.target_of(manifest, step)?;
+        let target = self.target_of(step)?;
         let files = manifest.files().find(|(other, _)| *other == step).map(|(_, files)| files).unwrap_or_default();
         let differences = self.look(target, step, files).await?;
         if differences.missing {
@@ -106,17 +106,28 @@ impl<'a> Files<'a> {
         let work = Work { session: self.session, target, step, manifest, scratch };
         let Differences { puts, deletes, .. } = &differences;
         let (pages, assets): (Vec<_>, Vec<_>) = puts.iter().partition(|put| put.wanted.is_page());
-        work.all("sent", assets, async |put| work.put(put).await).await?;
-        work.all("sent", pages, async |put| work.put(put).await).await?;
-        work.all("deleted", deletes.iter().collect(), async |delete| work.delete(delete).await).await?;
+        let send = async |puts| work.all("sent", puts, async |put| work.put(put).await).await;
+        let delete = async || work.all("deleted", deletes.iter().collect(), async |one| work.delete(one).await).await;
+        match target {
+            // What isn't there any more may have the name of a directory now.
+            Target::Local(_) => {
+                delete().await?;
+                send(assets).await?;
+                send(pages).await?;
+            }
+            Target::S3(_) => {
+                send(assets).await?;
+                send(pages).await?;
+                delete().await?;
+            }
+        }
         self.session.tell(format!("{step}: {} sent, {} deleted", puts.len(), deletes.len())).await
     }
 
-    /// Where a step's files go, if they may.
-    fn target_of(&self, manifest: &BuildManifest, step: &FilesStep) -> Result<&Target<'a>, Stop> {
-        let allowed = allowed(self.session.config(), &manifest.project, step);
-        let target = allowed.and_then(|()| self.target.as_ref().ok_or_else(|| nowhere(step)));
-        target.map_err(|reason| Stop::Refused(vec![reason]))
+    /// Where a step's files go.
+    fn target_of(&self, step: &FilesStep) -> Result<&Target<'a>, Stop> {
+        let nowhere = || unsupported(step, "files have nowhere to be: name `files` in the workers' configuration");
+        self.target.as_ref().ok_or_else(|| Stop::Refused(vec![nowhere()]))
     }
 
     async fn look<'s>(
@@ -186,43 +197,6 @@ impl Work<'_> {
             Target::S3(s3) => s3.delete(self.step, delete).await,
         }
     }
-}
-
-/// Refuses, before anything is looked at, files for places that aren't the project's.
-pub(crate) fn expect_allowed(session: &Session, manifest: &BuildManifest) -> Result<(), Stop> {
-    let mut refused = Refusals::default();
-    refused.add(manifest.files().filter_map(|(step, _)| allowed(session.config(), &manifest.project, step).err()));
-    refused.or(())
-}
-
-/// Whether a project's files may go where a step says.
-fn allowed(config: &WorkerConfig, project: &ProjectName, step: &FilesStep) -> Result<(), Reason> {
-    let places = match &config.files {
-        None => return Err(nowhere(step)),
-        Some(FilesConfig::Local(_)) => return Ok(()),
-        Some(FilesConfig::S3(places)) => places,
-    };
-    let stores = [config.artifacts.parse().ok(), config.production.parse().ok(), Some(config.state.clone())];
-    let holds_ours = |store: &Location| match store {
-        Location::S3(place) => place.bucket() == step.bucket.as_str(),
-        Location::Directory(_) => false,
-    };
-    if stores.iter().flatten().any(holds_ours) {
-        return Err(unsupported(step, "the bucket is one of Airlock's own stores"));
-    }
-    match places.allow(project, step) {
-        true => Ok(()),
-        false => {
-            let what = format!(
-                "the workers' configuration (`files`) has no such place of {project}: name it there, or another in the step"
-            );
-            Err(unsupported(step, &what))
-        }
-    }
-}
-
-fn nowhere(step: &FilesStep) -> Reason {
-    unsupported(step, "files have nowhere to be: name `files` in the workers' configuration")
 }
 
 fn unsupported(step: &FilesStep, what: &str) -> Reason {

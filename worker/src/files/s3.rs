@@ -22,7 +22,7 @@ use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use manifest_schema::Digest;
 use manifest_schema::manifest::{BlobRef, FilesStep, Headers};
 use manifest_schema::names::ProjectName;
-use records::config::Places;
+use records::config::Buckets;
 use store::AccountId;
 
 use super::compare::{Delete, Found, Put, Wanted};
@@ -43,23 +43,28 @@ const PROJECT: &str = "airlock-project";
 /// Which build put them there.
 const BUILD: &str = "airlock-build";
 
-/// Places in S3, as the worker itself.
+/// Buckets, as the worker itself.
 pub(super) struct S3Files<'a> {
     client: Client,
-    places: &'a Places,
+    config: &'a Buckets,
+    /// Whose the buckets must be; `None` where no account is known.
+    owner: Option<String>,
     project: &'a ProjectName,
 }
 
 impl<'a> S3Files<'a> {
-    pub(super) async fn open(session: &'a Session, places: &'a Places) -> Self {
+    /// `account` is the one that this is, as gate 3 has seen it.
+    pub(super) async fn open(session: &'a Session, config: &'a Buckets, account: &str) -> Self {
         let connection = Connection::new(&session.config().aws, &[]).await;
-        let config = Builder::from(connection.config())
-            .force_path_style(places.path_style)
+        let sdk = Builder::from(connection.config())
+            .force_path_style(config.path_style)
             // Objects bring their own SHA-256.
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
             .build();
-        Self { client: Client::from_conf(config), places, project: &session.request().project }
+        // On a machine of one's own the account is `local`, whoever AWS's is.
+        let owner = config.owner.clone().or_else(|| account.parse().ok()).map(AccountId::into);
+        Self { client: Client::from_conf(sdk), config, owner, project: &session.request().project }
     }
 
     /// What is there of what a step wants; and what else, if that is to be deleted.
@@ -89,7 +94,7 @@ impl<'a> S3Files<'a> {
         let mut next = None;
         loop {
             let listing = self.client.list_objects_v2().bucket(step.bucket.as_str()).prefix(step.key_prefix());
-            let listing = listing.set_continuation_token(next).set_expected_bucket_owner(self.owner());
+            let listing = listing.set_continuation_token(next).set_expected_bucket_owner(self.owner.clone());
             let page = listing.send().await.map_err(|error| AwsError::new(call(), error))?;
             for object in page.contents() {
                 let key = object.key().filter(|key| key.starts_with(&step.key_prefix()));
@@ -110,7 +115,7 @@ impl<'a> S3Files<'a> {
     async fn head(&self, step: &FilesStep, key: &str) -> Result<Option<Found>, AwsError> {
         let call = object_call("s3:GetObject", step, key);
         let head = self.client.head_object().bucket(step.bucket.as_str()).key(key);
-        let head = head.checksum_mode(ChecksumMode::Enabled).set_expected_bucket_owner(self.owner());
+        let head = head.checksum_mode(ChecksumMode::Enabled).set_expected_bucket_owner(self.owner.clone());
         match head.send().await {
             Ok(output) => self.found(call, output).map(Some),
             Err(error) => match AwsError::new(call, error) {
@@ -125,6 +130,7 @@ impl<'a> S3Files<'a> {
         Ok(Found {
             digest: output.checksum_sha256().and_then(digest),
             ours: whose.map(String::as_str) == Some(self.project.as_str()),
+            has_others: output.expires_string.is_some() || output.website_redirect_location.is_some(),
             tag: output.e_tag().ok_or_else(|| AwsError::incomplete(call, "it has no ETag"))?.to_owned(),
             headers: Some(Headers {
                 content_type: output.content_type,
@@ -166,10 +172,10 @@ impl<'a> S3Files<'a> {
         // Dropped, and with it the file removed, once the object is there.
         let (body, _waiting) = body(work, &blob).await?;
         let seconds = TimeoutConfig::builder().read_timeout(ANSWER + Duration::from_secs(file.size / SLOWEST)).build();
-        let key = &self.places.kms_key;
+        let key = &self.config.kms_key;
         let call = self.client.put_object().bucket(step.bucket.as_str()).key(&put.key).body(body);
         let call = call
-            .set_expected_bucket_owner(self.owner())
+            .set_expected_bucket_owner(self.owner.clone())
             .checksum_sha256(BASE64_STANDARD.encode(file.digest.as_bytes()))
             .set_content_type(headers.content_type.clone())
             .set_cache_control(headers.cache_control.clone())
@@ -194,7 +200,7 @@ impl<'a> S3Files<'a> {
     pub(super) async fn delete(&self, step: &FilesStep, delete: &Delete) -> Result<(), Stop> {
         let Delete { key, found } = delete;
         let call = self.client.delete_object().bucket(step.bucket.as_str()).key(key).if_match(&found.tag);
-        match call.set_expected_bucket_owner(self.owner()).send().await {
+        match call.set_expected_bucket_owner(self.owner.clone()).send().await {
             Ok(_) => Ok(()),
             Err(error) => {
                 let error = AwsError::new(object_call("s3:DeleteObject", step, key), error);
@@ -213,10 +219,6 @@ impl<'a> S3Files<'a> {
             true => self.head(step, key).await.map_err(|error| refused(step, &error)),
             false => Err(refused(step, &error)),
         }
-    }
-
-    fn owner(&self) -> Option<String> {
-        self.places.owner.clone().map(AccountId::into)
     }
 }
 

@@ -91,7 +91,7 @@ impl Looked<'_> {
         // Without an alias, it is the function's own code that would go.
         let reached = version.or(self.latest.as_ref().filter(|_| self.alias.is_none()));
         let place = reached.and_then(|reached| reached.image.as_deref()).map(place);
-        FunctionChange {
+        let change = FunctionChange {
             function: step.function.clone(),
             alias: step.alias.clone(),
             version: self.alias.as_ref().map(|alias| alias.version.clone()),
@@ -105,9 +105,12 @@ impl Looked<'_> {
                 (Some(latest), Some(version)) => differences(&latest.config, &version.config),
                 (Some(_) | None, None) | (None, Some(_)) => Vec::new(),
             },
+            revision: None,
             alarms: step.alarms.clone(),
             watch_seconds: step.watch_seconds(),
-        }
+        };
+        let revision = self.latest.as_ref().filter(|_| change.changes());
+        FunctionChange { revision: revision.and_then(|latest| latest.config.revision_id.clone()), ..change }
     }
 }
 

@@ -108,6 +108,10 @@ impl<'a> Functions<'a> {
             );
             return Err(failed(step, &what));
         }
+        // What this build's Terraform makes of it, people have agreed to.
+        if manifest.terraform().is_none() && looked.change().revision != approved.revision {
+            return Err(failed(step, "somebody changed it since the plan was approved; it is left as it is"));
+        }
         let troubles = self.troubles(step).await?;
         if !looked.change().changes() {
             for trouble in &troubles {

@@ -6,14 +6,16 @@ use policy::plan::OwnedFunction;
 
 /// What both would change. What isn't there yet is Terraform's to make.
 pub(crate) fn owned_twice(owned: &[OwnedFunction], functions: &[FunctionChange]) -> Vec<Reason> {
-    let twice = |change: &FunctionChange| {
+    let mut reasons = Vec::new();
+    for change in functions {
         let there = change.version.is_some();
-        let by = owned.iter().find(|owned| (there || !owned.creates) && is(owned, change))?;
-        let what = if by.is_alias { "make its alias name another version" } else { "give it other code" };
-        let message = format!("function {}: {} would {what}, and so does its step", change.function, by.address);
-        Some(Reason::new(Code::FunctionOwnedTwice, message))
-    };
-    functions.iter().filter_map(twice).collect()
+        for by in owned.iter().filter(|owned| (there || !owned.creates) && is(owned, change)) {
+            let what = if by.is_alias { "make its alias name another version" } else { "give it other code" };
+            let message = format!("function {}: {} would {what}, and so does its step", change.function, by.address);
+            reasons.push(Reason::new(Code::FunctionOwnedTwice, message));
+        }
+    }
+    reasons
 }
 
 fn is(owned: &OwnedFunction, change: &FunctionChange) -> bool {
@@ -58,6 +60,7 @@ mod tests {
                 code,
                 settings: Vec::new(),
                 alarms: Vec::new(),
+                revision: None,
                 watch_seconds: 0,
             };
             let found = owned_twice(&[owned], &[change]);

@@ -10,13 +10,15 @@ use super::target::about;
 
 /// What both would change. What isn't there yet is Terraform's to make.
 pub(crate) fn owned_twice(owned: &[OwnedTrigger], schedules: &[ScheduleChange]) -> Vec<Reason> {
-    let twice = |schedule: &ScheduleChange| {
+    let mut reasons = Vec::new();
+    for schedule in schedules {
         let there = schedule.task_definition.is_some();
-        let by = owned.iter().find(|owned| (there || !owned.creates) && is(owned, &schedule.trigger))?;
-        let what = format!("{} would make it start another task definition, and so does its step", by.address);
-        Some(Reason::new(Code::ScheduleOwnedTwice, about(&schedule.trigger, &what)))
-    };
-    schedules.iter().filter_map(twice).collect()
+        for by in owned.iter().filter(|owned| (there || !owned.creates) && is(owned, &schedule.trigger)) {
+            let what = format!("{} would make it start another task definition, and so does its step", by.address);
+            reasons.push(Reason::new(Code::ScheduleOwnedTwice, about(&schedule.trigger, &what)));
+        }
+    }
+    reasons
 }
 
 /// Whether a resource of Terraform may be what a step moves; of what Terraform doesn't know yet, all but the name.

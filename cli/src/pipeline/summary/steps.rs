@@ -318,6 +318,7 @@ mod tests {
                 code: ImageChange { before, elsewhere: None, after: new },
                 settings: settings.iter().map(|name| (*name).to_owned()).collect(),
                 alarms: alarms.iter().map(|name| name.parse().unwrap()).collect(),
+                revision: None,
                 watch_seconds: 60,
             };
             let mut text = String::new();

@@ -180,6 +180,7 @@ fn every_demand_asks_for_as_many_people_as_risk_does() {
                 ours: false,
                 code: ImageChange { before: None, elsewhere: None, after: Digest::of(b"code") },
                 settings: Vec::new(),
+                revision: None,
                 alarms: Vec::new(),
                 watch_seconds: 0,
             }];

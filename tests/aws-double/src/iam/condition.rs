@@ -6,7 +6,7 @@ use super::Context;
 use super::wildcard::{arn_fits, expand, fits};
 
 /// The keys that the double says something about, in lower case. One that ends in `/` goes on with a tag's name.
-const KEYS: [&str; 37] = [
+const KEYS: [&str; 38] = [
     "aws:principalaccount",
     "aws:principalarn",
     "aws:principalisawsservice",
@@ -42,6 +42,7 @@ const KEYS: [&str; 37] = [
     "s3:versionid",
     "s3:x-amz-copy-source",
     "s3:x-amz-server-side-encryption",
+    "s3:x-amz-server-side-encryption-aws-kms-key-id",
     "sts:externalid",
     "sts:rolesessionname",
 ];

@@ -76,6 +76,7 @@ fn what_would_change_is_what_the_alias_names_and_never_what_is_secret() {
     };
     let fresh = change(&image, None);
     assert_eq!((fresh.version.clone(), fresh.ours, fresh.changes()), (None, false, true));
+    assert_eq!(change(&image, Some(of_image(&format!("registry.example:5000/hello/web@{new}"), ""))).revision, None);
     let ours = "registry.example:5000/hello/web";
     for (image_now, described, ours, before, elsewhere, changes) in [
         (format!("{ours}@{old}"), "airlock hello 0.12", true, Some(old), None, true),
@@ -103,11 +104,13 @@ fn what_would_change_is_what_the_alias_names_and_never_what_is_secret() {
     let environment = EnvironmentResponse::builder().variables("PASSWORD", "hunter2").build();
     let mut latest = archive.clone();
     latest.config.memory_size = Some(256);
+    latest.config.revision_id = Some("r1".to_owned());
     latest.config.environment = Some(environment);
     latest.config.layers = Some(vec![Layer::builder().arn("a:1").build()]);
     let found =
         Looked { latest: Some(latest), alias: names("7"), version: Some(archive), ..looked(&zip, &project) }.change();
     assert_eq!(found.settings, ["environment", "layers", "memorySize"]);
+    assert_eq!(found.revision.as_deref(), Some("r1"));
     assert!(found.changes() && !serde_json::to_string(&found).unwrap().contains("hunter2"));
 }
 

@@ -125,6 +125,11 @@ bench-registry: test-tools build ## Measure pushing an image into a registry, be
 	$(call need,curl,install the package curl)
 	AIRLOCK_BIN="$(TARGET)/release" sh bench/registry.sh
 
+.PHONY: bench-rollout
+bench-rollout: test-tools ## Measure how soon the end of an ECS service's rollout is noticed
+	$(CARGO) build --workspace --bins --tests --examples --locked
+	"$(TARGET)/debug/examples/rollout"
+
 # The revision whose programs `make skew` runs beside this checkout's.
 OLD ?= HEAD~1
 

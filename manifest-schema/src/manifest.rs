@@ -25,6 +25,7 @@ use crate::names::{ArtifactName, ProjectName, string_schema};
 use crate::time::Timestamp;
 
 pub use artifact::{Artifact, ArtifactKind, BlobEntry, BlobRef, Content, VendoredModule};
+pub(crate) use files::place;
 pub use files::{FilesStep, HeaderRule, HeaderValue, Headers, PathPattern};
 pub use function::{FunctionCode, FunctionStep, LARGEST_ZIP};
 pub use provider::{Platform, Provider, ProviderAddress, ProviderVersion};

@@ -3,6 +3,7 @@
 mod attacks;
 mod bindings;
 mod builds;
+mod cast;
 mod clock;
 mod deployed;
 pub(crate) mod rules;

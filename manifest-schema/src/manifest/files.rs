@@ -162,11 +162,15 @@ impl fmt::Display for FilesStep {
     }
 }
 
+/// `BUCKET`, or `BUCKET/PREFIX`.
+pub(crate) fn place(bucket: &BucketName, prefix: Option<&RelativePath>) -> String {
+    prefix.map_or_else(|| bucket.to_string(), |prefix| format!("{bucket}/{prefix}"))
+}
+
 impl FilesStep {
     /// `BUCKET`, or `BUCKET/PREFIX`.
     pub fn place(&self) -> String {
-        let prefix = self.prefix.iter().map(|prefix| format!("/{prefix}"));
-        std::iter::once(self.bucket.to_string()).chain(prefix).collect()
+        place(&self.bucket, self.prefix.as_ref())
     }
 
     /// The key of the object that a file becomes.

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::{Digest, Hasher};
+use crate::manifest::place;
 use crate::names::{BucketName, RelativePath};
 
 /// What would change in one place of S3.
@@ -44,8 +45,7 @@ impl FilesChange {
 
     /// `BUCKET`, or `BUCKET/PREFIX`.
     pub fn place(&self) -> String {
-        let prefix = self.prefix.iter().map(|prefix| format!("/{prefix}"));
-        std::iter::once(self.bucket.to_string()).chain(prefix).collect()
+        place(&self.bucket, self.prefix.as_ref())
     }
 }
 

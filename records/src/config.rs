@@ -7,6 +7,7 @@ mod cluster;
 mod ecs;
 mod files;
 mod registry;
+mod stand_in;
 mod targets;
 mod terraform;
 
@@ -26,7 +27,7 @@ pub use cluster::{ClusterConfig, EcsServices};
 pub use ecs::{EcsConfig, TaskDefinition};
 pub use files::{Buckets, FilesConfig};
 pub use registry::{RegistryConfig, RegistryLogin, RepositoryTemplate};
-pub use targets::{Patterns, Target, TargetsConfig, Whose};
+pub use targets::{Deployable, Patterns, Target, TargetsConfig, Whose};
 pub use terraform::{RoleArn, StateBucket};
 
 /// What the gateway knows of itself.

@@ -407,11 +407,11 @@ fn files_go_only_where_the_workers_configuration_says() {
         site.cloud.deploys().exits(3).explains(&[code, words]);
     };
     refused(&|config| config["files"] = Value::Null, "files.unsupported", "name `files` in the workers' configuration");
-    refused(&|_| (), "target.forbidden", "list it there under files");
+    refused(&|_| (), "target.forbidden", "under `files` for hello");
     refused(
         &|config| config["targets"]["projects"] = json!({"other": {"files": [bucket]}}),
         "target.forbidden",
-        "it is other's, too",
+        "says that it is other's",
     );
     refused(
         &|config| {

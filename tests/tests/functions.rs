@@ -190,6 +190,11 @@ fn what_somebody_else_moves_is_left_alone() {
 #[test]
 fn what_somebody_else_changes_while_the_job_runs_is_left_alone() {
     let world = Functions::new();
+    // Terraform that changes something, but no function, makes no difference.
+    let terraform = "terraform = \"infra\"\nvariables = { greeting = \"hello\", image = { digest-of = \"web\" } }";
+    let first = "[[deploy]]\nfunction = \"resize\"";
+    world.replace(&world.path("airlock.toml"), first, &format!("[[deploy]]\n{terraform}\n\n{first}"));
+    world.commit("Have Terraform, too");
     let while_called = |action: &str, failure: fn(Duration) -> Failure, function: &str, setting: Value| {
         world.double.fail(action, failure(Duration::from_secs(3)));
         let before = world.double.calls_of(action).len();
@@ -202,6 +207,10 @@ fn what_somebody_else_changes_while_the_job_runs_is_left_alone() {
     while_called("lambda:UpdateFunctionCode", Failure::Slow, &world.resize, json!({"Timeout": 9}))
         .explains(&["function.failed", "function resize: somebody else changes it at the same time"]);
     assert_eq!((world.live(&world.resize), world.double.calls_of("lambda:PublishVersion").len()), (at("1", 1), 0));
+    // Before what has it is published: what would be is not what was agreed to.
+    while_called("lambda:PublishVersion", Failure::Slow, &world.resize, json!({"MemorySize": 512}))
+        .explains(&["function.failed", "function resize: somebody else changed its memorySize meanwhile"]);
+    assert_eq!(world.live(&world.resize), at("1", 1));
     // And before a later step.
     while_called("lambda:UpdateAlias", Failure::Late, &world.render, json!({"Timeout": 9}))
         .explains(&["function.failed", "function render: somebody changed it since the plan was approved"]);

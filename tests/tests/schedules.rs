@@ -348,7 +348,7 @@ fn what_can_not_be_moved_is_refused_while_planning_with_every_reason() {
     of(SCHEDULE, &["schedule jobs/nightly: its target arn:aws:lambda:"]);
     world.services.configure_with(&[may()], |_, config| config["targets"]["projects"]["hello"]["rules"] = json!([]));
     world.schedules(RULE);
-    world.cloud.plans(&world.publish()).exits(3).explains(&["target.forbidden", "list it there under rules"]);
+    world.cloud.plans(&world.publish()).exits(3).explains(&["target.forbidden", "list `nightly` under `rules`"]);
     world.services.configure_with(&[may()], |_, _| {});
     world.expect_untouched();
     // The one that is meant, though there are others.

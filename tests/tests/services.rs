@@ -29,6 +29,9 @@ fn a_service_runs_the_build_and_nothing_else_of_it_changes() {
     ] {
         assert!(told.contains(words), "{words:?} is not told:\n{told}");
     }
+    // Nothing else is said of the service: how it is placed, balanced and found stays.
+    let sent: Vec<_> = world.double.calls_of("ecs:UpdateService")[0].parameters.keys().cloned().collect();
+    assert_eq!(sent, ["cluster", "deploymentConfiguration", "service", "taskDefinition"]);
     let change = &world.planned_change()["services"][0];
     assert_eq!((&change["cluster"], &change["taskDefinition"]), (&"apps".into(), &world.first.as_str().into()));
     // The same build again: there is nothing to do.
@@ -80,6 +83,37 @@ fn goes_back(script: Script, words: &str) {
     assert_eq!((&record["outcome"], &record["steps"][1]["outcome"]), (&"rolled-back".into(), &"rolled-back".into()));
     assert_eq!(record["steps"][1]["live"], json!([]), "no build ran there before");
     world.audit();
+}
+
+#[test]
+fn tasks_that_run_something_else_than_the_build_go_back() {
+    let world = Services::new();
+    let other = format!("sha256:{}", "2".repeat(64));
+    world.double.resolve_image(&world.image_digest(), &other);
+    let words = format!("runs {other} in its container web, and not {}", world.image_digest());
+    world.cloud.deploys().exits(5).explains(&["service.failed", &words]);
+    world.double.wait_for_service(&world.service, |service| service.deployments.len() == 1);
+    world.expect_as_before();
+    assert_eq!(world.end_of(&world.job("apply", 1)).0, "rolled back");
+    // What has never run anything of it says so.
+    let ran = world.airlock(&["deployed"]).exits(0);
+    assert!(ran.stdout.contains("service hello: nothing (the last deployment was rolled back here)"), "{}", ran.all());
+}
+
+#[test]
+fn a_rollback_finds_its_images_there() {
+    let world = Services::new();
+    let image = format!("{}/hello/web@{}", world.registry.address(), world.image_digest());
+    world.cloud.deploys().exits(0);
+    world.change_page("the second build");
+    world.cloud.deploys().exits(0);
+    let back = ["deploy", "--rollback-to", "previous", "--approve-with", flows::APPROVER];
+    world.airlock(&back).exits(0).says("deployed build 0.1 of hello");
+    assert_eq!(world.definition()["containerDefinitions"][0]["image"], image);
+    let told = world.progress(&world.job("apply", 3)).join("\n");
+    assert!(told.contains("0 sent (0 bytes), 0 mounted, 4 there"), "{told}");
+    let ran = world.airlock(&["deployed", "--check"]).exits(0);
+    assert!(ran.stdout.contains("service hello: 0.1\n"), "{}", ran.all());
 }
 
 #[test]
@@ -261,6 +295,7 @@ fn services_that_something_else_deploys_are_refused_before_anything_begins() {
         ("deploymentController", json!({"type": "CODE_DEPLOY"}), "is deployed by CODE_DEPLOY"),
         ("deploymentController", json!({"type": "EXTERNAL"}), "is deployed by EXTERNAL"),
         ("taskSets", json!([{"id": "ecs-svc/1"}]), "has task sets"),
+        ("deploymentConfiguration", json!({"strategy": "BLUE_GREEN"}), "has the deployment strategy BLUE_GREEN"),
     ] {
         let world = Services::new();
         let manifest = world.publish();

@@ -20,22 +20,28 @@ fn refused(world: &Services, said: Value, words: &str) -> Run {
 fn a_build_deploys_only_to_what_is_its_projects() {
     let world = Services::new();
     refused(&world, json!({}), "service hello: the workers' configuration (`targets`) doesn't say that it is hello's");
-    refused(&world, json!({"each": {"services": ["{project}-*", "other/{project}"]}}), "list it there under services");
+    refused(&world, json!({"each": {"services": ["{project}-*", "other/{project}"]}}), "list `hello` under `services`");
+    let others = json!({"projects": {"shop": {"services": ["hello"]}}});
+    refused(&world, others, "says that it is shop's: if hello may change it, too, list `hello` under `services`");
     let listed = json!({"each": {"services": ["{project}"]}, "projects": {"shop": {"services": ["*"]}}});
-    refused(&world, listed, "it is shop's, too: list it there under services of the project hello");
+    refused(&world, listed, "it is both hello's and shop's: list `hello` under `services` for hello there");
     // Of two projects of this environment whose names fit, neither has it.
     world.next_policy(|policy| {
         let projects = &mut policy["environments"]["production"]["projects"];
         projects["hell"] = projects["hello"].clone();
     });
-    refused(&world, json!({"each": {"services": ["{project}*"]}}), "it is hell's, too");
+    refused(&world, json!({"each": {"services": ["{project}*"]}}), "it is both hello's and hell's");
     assert!(world.double.calls_of("ecs:DescribeServices").is_empty(), "it was looked at");
 
     targets(&world, &serde_json::from_str(MAY).unwrap());
     world.cloud.deploys().exits(0);
     // A task runs like the service, with its roles and secrets: it is the service that counts.
     world.task(&["/bin/migrate"], "");
-    refused(&world, json!({"each": {"services": ["migrate-{project}"]}}), "task migrate: the workers' configuration");
+    refused(
+        &world,
+        json!({"each": {"services": ["migrate-{project}"]}}),
+        "task migrate: the workers' configuration (`targets`) doesn't say that it is hello's: list its service, `hello` under `services`",
+    );
 }
 
 #[test]

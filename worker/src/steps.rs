@@ -158,6 +158,10 @@ async fn one(
         }
         Step::Function(function) => {
             let approved = approved(&summary.functions, step, |change| change.function == function.function)?;
+            let of_terraform = summary.terraform.iter().flat_map(|terraform| &terraform.changes);
+            let changes_functions =
+                of_terraform.into_iter().any(|change| change.resource_type.starts_with("aws_lambda_"));
+            let approved = (approved, changes_functions);
             prepared.targets.functions.deploy(admission.manifest().manifest(), function, approved).await
         }
     }

@@ -28,19 +28,26 @@ fn problem(session: &Session, admission: &Admission, step: &Step) -> Option<Reas
         return Some(Reason::new(Code::FilesUnsupported, what));
     }
     let target = target(config, has_aws(session), step)?;
-    let (environment, project) = (&session.request().environment, &session.request().project);
-    let list = target.list();
-    let what = match config.targets.whose(&target, environment, project, admission.environment().projects.keys()) {
-        Whose::Own => return None,
-        Whose::Nobodys => format!(
-            "{step}: the workers' configuration (`targets`) doesn't say that it is {project}'s: list it there under {list}, or \
-             name another in the step"
-        ),
-        Whose::Others(other) => format!(
-            "{step}: by the workers' configuration (`targets`) it is {other}'s, too: list it there under {list} of the project \
-             {project} if that may change it, or name another in the step"
-        ),
+    let (place, policy) = (admission.environment(), admission.policy().policy());
+    let here = policy
+        .environments
+        .iter()
+        .filter(|(_, other)| (&other.account, &other.region) == (&place.account, &place.region));
+    let all: Vec<_> = here.flat_map(|(of, rules)| rules.projects.keys().map(move |project| (of, project))).collect();
+    let project = &session.request().project;
+    let (entry, says) = (target.entry(), "the workers' configuration (`targets`)");
+    let remedy = if let Step::Task(task) = step {
+        format!("list its service, {entry}, for {project} there, or name another than {} in the step", task.service)
+    } else {
+        format!("list {entry} for {project} there, or name another in the step")
     };
+    let what = match config.targets.whose(&target, (&session.request().environment, project), &all) {
+        Whose::Own => return None,
+        Whose::Nobodys => format!("{says} doesn't say that it is {project}'s: {remedy}"),
+        Whose::Others(other) => format!("{says} says that it is {other}'s: if {project} may change it, too, {remedy}"),
+        Whose::Shared(other) => format!("by {says} it is both {project}'s and {other}'s: {remedy}"),
+    };
+    let what = format!("{step}: {what}");
     Some(Reason::new(Code::TargetForbidden, what))
 }
 

@@ -1,12 +1,11 @@
 //! Where services run: a cluster of Amazon ECS, or a directory that stands in for one.
 
-use std::fmt;
 use std::path::PathBuf;
 
 use manifest_schema::names::ClusterName;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{self, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::stand_in::{self, StandIn};
 
 /// Where services run. In a configuration, a path, or `{"ecs": {"cluster": "NAME"}}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,32 +39,13 @@ impl Serialize for ClusterConfig {
     }
 }
 
-// Not `untagged`, whose errors don't say what is wrong.
 impl<'de> Deserialize<'de> for ClusterConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct PathOrObject;
-
-        impl<'de> Visitor<'de> for PathOrObject {
-            type Value = ClusterConfig;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a directory, or {\"ecs\": {\"cluster\": \"NAME\"}}")
-            }
-
-            fn visit_str<E: de::Error>(self, path: &str) -> Result<ClusterConfig, E> {
-                Ok(ClusterConfig::Local(path.into()))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<ClusterConfig, A::Error> {
-                let Named::Ecs(services) = Named::deserialize(MapAccessDeserializer::new(&mut object))?;
-                match object.next_key::<IgnoredAny>()? {
-                    None => Ok(ClusterConfig::Ecs(services)),
-                    Some(_) => Err(de::Error::custom("services run in one place; leave one key")),
-                }
-            }
-        }
-
-        deserializer.deserialize_any(PathOrObject)
+        let expected = "a directory, or {\"ecs\": {\"cluster\": \"NAME\"}}";
+        Ok(match stand_in::deserialize(deserializer, expected, "services run in one place; leave one key")? {
+            StandIn::Directory(path) => Self::Local(path),
+            StandIn::Real(Named::Ecs(services)) => Self::Ecs(services),
+        })
     }
 }
 

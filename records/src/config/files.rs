@@ -1,14 +1,12 @@
 //! Where files of builds are put: Amazon S3, or a directory that stands in for it.
 
-use std::fmt;
 use std::path::PathBuf;
 
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{self, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use store::AccountId;
 
 use super::is_default;
+use super::stand_in::{self, StandIn};
 
 /// Where files are put. In a configuration, a path, or `{"s3": {}}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,32 +50,13 @@ impl Serialize for FilesConfig {
     }
 }
 
-// Not `untagged`, whose errors don't say what is wrong.
 impl<'de> Deserialize<'de> for FilesConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct PathOrObject;
-
-        impl<'de> Visitor<'de> for PathOrObject {
-            type Value = FilesConfig;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a directory, or {\"s3\": {}}")
-            }
-
-            fn visit_str<E: de::Error>(self, path: &str) -> Result<FilesConfig, E> {
-                Ok(FilesConfig::Local(path.into()))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<FilesConfig, A::Error> {
-                let Named::S3(buckets) = Named::deserialize(MapAccessDeserializer::new(&mut object))?;
-                match object.next_key::<IgnoredAny>()? {
-                    None => Ok(FilesConfig::S3(buckets)),
-                    Some(_) => Err(de::Error::custom("files are put into one store; leave one key")),
-                }
-            }
-        }
-
-        deserializer.deserialize_any(PathOrObject)
+        let expected = "a directory, or {\"s3\": {}}";
+        Ok(match stand_in::deserialize(deserializer, expected, "files are put into one store; leave one key")? {
+            StandIn::Directory(path) => Self::Local(path),
+            StandIn::Real(Named::S3(buckets)) => Self::S3(buckets),
+        })
     }
 }
 

@@ -103,7 +103,9 @@ impl Kind {
 }
 
 fn bucket_at(bucket: &str, prefix: Option<&str>) -> bool {
-    bucket.parse::<BucketName>().is_ok() && prefix.is_none_or(|prefix| RelativePath::new(prefix).is_ok())
+    // They could be in keys, but nobody means them so.
+    let plain = |prefix: &str| !prefix.contains(['*', '{', '}']) && RelativePath::new(prefix).is_ok();
+    bucket.parse::<BucketName>().is_ok() && prefix.is_none_or(plain)
 }
 
 const PROJECT: &str = "{project}";
@@ -178,10 +180,13 @@ pub struct Target {
 pub enum Whose {
     /// The project's that asks.
     Own,
-    /// As far as the configuration says, no project's.
+    /// As far as the configuration says, not the project's that asks.
     Nobodys,
-    /// Another's, too, or only another's.
+    /// Listed for another.
     Others(ProjectName),
+    /// The project's and this other one's, so that it is neither's: both have it by what every project has, or it is listed
+    /// for the other.
+    Shared(ProjectName),
 }
 
 impl Target {
@@ -210,9 +215,13 @@ impl Target {
         Self { kind: Kind::Files, default: None, key: format!("{}/{}", step.bucket, step.key_prefix()) }
     }
 
-    /// Where the configuration has others of its kind.
-    pub fn list(&self) -> &'static str {
-        self.kind.plural()
+    /// How it would be listed in the configuration, and where.
+    pub fn entry(&self) -> String {
+        let short = match &self.default {
+            Some(default) => self.key.strip_prefix(&format!("{default}/")).unwrap_or(&self.key),
+            None => self.key.trim_end_matches('/'),
+        };
+        format!("`{short}` under `{}`", self.kind.plural())
     }
 
     /// What a pattern means, without placeholders.
@@ -239,37 +248,38 @@ impl Target {
     }
 }
 
+/// A project in an environment.
+pub type Deployable<'a> = (&'a EnvironmentName, &'a ProjectName);
+
 impl TargetsConfig {
-    /// Whose a target is, if `project` asks, and `others` may be deployed in the same environment. What is listed for single
-    /// projects comes before what every project has; of that, nothing may be two projects' at the same time.
-    pub fn whose<'p>(
-        &self,
-        target: &Target,
-        environment: &EnvironmentName,
-        project: &ProjectName,
-        others: impl IntoIterator<Item = &'p ProjectName>,
-    ) -> Whose {
-        let any = |patterns: &Patterns, of: &ProjectName, fits: fn(&Target, &str) -> bool| {
+    /// Whose a target is, if `asks` asks, and `all` may be deployed in the same account and region. What is listed for single
+    /// projects comes before what every project has; of that, nothing may be two projects' at the same time. Another
+    /// environment matters only to patterns that name it: without that, it may have a configuration of its own.
+    pub fn whose(&self, target: &Target, asks: Deployable<'_>, all: &[Deployable<'_>]) -> Whose {
+        let (environment, project) = asks;
+        let any = |patterns: &Patterns, (of, whose): Deployable<'_>, fits: fn(&Target, &str) -> bool| {
             patterns.of(target.kind).iter().any(|pattern| {
                 // Names hold no braces.
-                let filled = pattern.replace(PROJECT, of.as_str()).replace(ENVIRONMENT, environment.as_str());
-                fits(target, &target.whole(filled))
+                let filled = pattern.replace(PROJECT, whose.as_str()).replace(ENVIRONMENT, of.as_str());
+                (of == environment || pattern.contains(ENVIRONMENT)) && fits(target, &target.whole(filled))
             })
         };
-        if self.projects.get(project).is_some_and(|own| any(own, project, Target::is_of)) {
+        if self.projects.get(project).is_some_and(|own| any(own, asks, Target::is_of)) {
             return Whose::Own;
         }
-        let mut listed = self.projects.iter().filter(|(other, _)| *other != project);
-        if let Some((other, _)) = listed.find(|(other, own)| any(own, other, Target::meets)) {
-            return Whose::Others(other.clone());
+        let has = any(&self.each, asks, Target::is_of);
+        for (other, own) in self.projects.iter().filter(|(other, _)| *other != project) {
+            let mut environments = all.iter().map(|(of, _)| *of).chain([environment]);
+            if environments.any(|of| any(own, (of, other), Target::meets)) {
+                return if has { Whose::Shared(other.clone()) } else { Whose::Others(other.clone()) };
+            }
         }
-        if !any(&self.each, project, Target::is_of) {
+        if !has {
             return Whose::Nobodys;
         }
-        let mut others = others.into_iter().filter(|other| *other != project);
-        others
-            .find(|other| any(&self.each, other, Target::meets))
-            .map_or(Whose::Own, |other| Whose::Others(other.clone()))
+        let mut others = all.iter().filter(|other| **other != asks);
+        let shared = others.find(|other| any(&self.each, **other, Target::meets));
+        shared.map_or(Whose::Own, |(_, other)| Whose::Shared((*other).clone()))
     }
 }
 

@@ -154,7 +154,7 @@ impl Ecs<'_> {
 }
 
 /// A service, or one that is no more.
-fn in_whatever_state(named: &Named, service: Option<&Value>) -> Result<ServiceView, Stop> {
+pub(super) fn in_whatever_state(named: &Named, service: Option<&Value>) -> Result<ServiceView, Stop> {
     match service {
         Some(service) => named.view(service).map_err(|error| of_aws(&error)),
         None => Ok(ServiceView { status: "INACTIVE".to_owned(), ..ServiceView::default() }),

@@ -13,6 +13,7 @@ mod owned;
 pub(crate) mod revise;
 mod rollout;
 mod run;
+mod running;
 mod supported;
 mod tasks;
 mod told;

@@ -1,16 +1,16 @@
 //! Making a service run a build: a revision, an update, its rollout to the end, and back if it fails.
 
 use manifest_schema::gates::Admission;
-use manifest_schema::manifest::{BuildManifest, Revision, ServiceStep};
+use manifest_schema::manifest::{BuildManifest, ServiceStep};
 use manifest_schema::plan::ServiceChange;
-use manifest_schema::{Code, Digest, Reason};
+use manifest_schema::{Code, Reason};
 use serde_json::{Value, json};
 
 use super::follow::Followed;
 use super::judge::{End, Progress, Rollout};
 use super::logs::Logs;
 use super::told::Told;
-use super::view::{ContainerView, RolloutState, ServiceView, TaskView};
+use super::view::{RolloutState, ServiceView};
 use super::{Ecs, Looked, Now, of_aws, revise};
 use crate::group::{Group, goes_back_with_it};
 use crate::patience::insistently;
@@ -64,7 +64,9 @@ impl Ecs<'_> {
         let Some(begun) = self.begin((&looked, step), now).await? else {
             self.session.tell(format!("service {} runs this build already", step.service)).await?;
             let id = now.view.primary().map_or("", |primary| &primary.id);
-            self.expect_images((&looked, step), manifest, id).await?;
+            if let Some(why) = self.other_images(&looked, step, manifest, id).await? {
+                return Err(failed(step, &why));
+            }
             // Whatever becomes of the others, there is nothing to take back here.
             let _ = group.all_arrived().await;
             return Ok(());
@@ -94,7 +96,9 @@ impl Ecs<'_> {
         if let Some(fallen) = fallen(followed, step, told)? {
             return Ok(Some(fallen));
         }
-        self.expect_images((looked, step), manifest, &rollout.id).await?;
+        if let Some(why) = self.other_images(looked, step, manifest, &rollout.id).await? {
+            return Ok(Some(Fallen { reason: because(step, Code::ServiceFailed, &why, told), by_ecs: None }));
+        }
         let Err(why) = group.all_arrived().await else { return Ok(None) };
         // That took time, in which somebody may have deployed something else.
         let with_it = Fallen { reason: goes_back_with_it(&step.service, &why), by_ecs: None };
@@ -208,48 +212,6 @@ impl Ecs<'_> {
         };
         Err(and_then(reason, &what))
     }
-
-    /// What really runs: every task of the rollout has the images of the build.
-    async fn expect_images(
-        &self,
-        (looked, step): (&Looked<'_>, &ServiceStep),
-        manifest: &BuildManifest,
-        id: &str,
-    ) -> Result<(), Stop> {
-        // What is done is done, whatever is wished by now.
-        let tasks = insistently(|| self.api.tasks(&looked.named, "RUNNING")).await.map_err(|error| of_aws(&error))?;
-        let ours = |task: &&TaskView| task.started_by == id && task.last_status == "RUNNING";
-        let mut problems = Vec::new();
-        let mut number = 0;
-        for task in tasks.iter().filter(ours) {
-            number += 1;
-            problems.extend(foreign_images(task, looked.wanted.revision, manifest));
-        }
-        if !problems.is_empty() {
-            problems.truncate(MOST_TOLD);
-            return Err(failed(step, &problems.join("; ")));
-        }
-        self.session.tell(format!("service {}: {number} running with the images of this build", step.service)).await
-    }
-}
-
-/// Most tasks that are told one by one.
-const MOST_TOLD: usize = 5;
-
-/// The containers of a task that run something else than the build has. A digest is that of the image, or, where it is for
-/// several platforms, that of one of its manifests: all of these are among its blobs. Tasks that ECS says no digest of are
-/// pinned by their definition.
-pub(super) fn foreign_images(task: &TaskView, revision: Revision<'_>, manifest: &BuildManifest) -> Vec<String> {
-    let foreign = |container: &ContainerView| {
-        let name = container.name.parse().ok()?;
-        let artifact = manifest.artifact(revision.containers.get(&name)?)?;
-        let digest = container.image_digest.as_ref()?;
-        let known =
-            digest.parse::<Digest>().is_ok_and(|digest| artifact.blobs().iter().any(|blob| blob.digest == digest));
-        let (id, name, expected) = (task.id(), &container.name, artifact.digest);
-        (!known).then(|| format!("task {id} runs {digest} in its container {name}, and not {expected}"))
-    };
-    task.containers.iter().filter_map(foreign).collect()
 }
 
 /// The newest deployment, if it brings this definition.

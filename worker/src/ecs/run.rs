@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::api::{Named, Started};
 use super::follow::{GRACE, LAST_WORDS, POLL};
 use super::logs::Logs;
-use super::rollout::foreign_images;
+use super::running::foreign_images;
 use super::told::why;
 use super::view::TaskView;
 use super::{Ecs, Looked, placed, revise, tasks};

@@ -145,8 +145,8 @@ fn digest(seen: &Seen) -> Option<Digest> {
     Digest::from_hex(&hex).ok()
 }
 
-/// In what a version and the function's own configuration differ beside their code, as Lambda calls it.
-fn differences(latest: &FunctionConfiguration, version: &FunctionConfiguration) -> Vec<String> {
+/// In what two states of a function differ beside their code, as Lambda calls it.
+pub(super) fn differences(latest: &FunctionConfiguration, version: &FunctionConfiguration) -> Vec<String> {
     let (a, b) = (latest, version);
     let layers = |of: &FunctionConfiguration| of.layers().iter().map(|layer| layer.arn.clone()).collect::<Vec<_>>();
     let variables = |of: &FunctionConfiguration| {

@@ -86,7 +86,8 @@ impl<'a> Functions<'a> {
         Ok(change)
     }
 
-    /// Makes the callers of a function's alias reach this build. `approved` is what people agreed to.
+    /// Makes the callers of a function's alias reach this build. `approved` is what people agreed to; beside it, to what
+    /// this deploy's Terraform makes of functions, if it changes any: which of them, its plan doesn't say.
     ///
     /// # Errors
     /// [`Stop::RolledBack`] when the alias was moved, and back.
@@ -94,7 +95,7 @@ impl<'a> Functions<'a> {
         &self,
         manifest: &BuildManifest,
         step: &FunctionStep,
-        approved: &FunctionChange,
+        (approved, terraform_changes_functions): (&FunctionChange, bool),
     ) -> Result<(), Stop> {
         let looked = self.look(manifest, step).await?;
         let Some(alias) = &looked.alias else {
@@ -108,8 +109,7 @@ impl<'a> Functions<'a> {
             );
             return Err(failed(step, &what));
         }
-        // What this build's Terraform makes of it, people have agreed to.
-        if manifest.terraform().is_none() && looked.change().revision != approved.revision {
+        if !terraform_changes_functions && looked.change().revision != approved.revision {
             return Err(failed(step, "somebody changed it since the plan was approved; it is left as it is"));
         }
         let troubles = self.troubles(step).await?;
@@ -125,7 +125,7 @@ impl<'a> Functions<'a> {
         if let Some(trouble) = troubles.first() {
             return Err(failed(step, &in_advance(trouble)));
         }
-        let version = self.publish(manifest, &looked.wanted).await?;
+        let version = self.publish(manifest, &looked).await?;
         self.session.may_go_on()?;
         let moved = self.move_alias(step, alias, version).await?;
         self.watch(&moved).await

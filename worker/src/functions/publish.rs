@@ -7,7 +7,7 @@ use manifest_schema::manifest::{BlobRef, BuildManifest, FunctionCode};
 use tokio::time::Instant;
 
 use super::api::{Code, Seen};
-use super::look::{Progress, Wanted, description, progress};
+use super::look::{Looked, Progress, Wanted, description, differences, progress};
 use super::{Functions, failed, of_aws};
 use crate::patience::insistently;
 use crate::stop::Stop;
@@ -21,10 +21,11 @@ const TRIES: u32 = 3;
 
 impl Functions<'_> {
     /// Publishes a version with the code that is asked for, and waits until it can be called; its number.
-    pub(super) async fn publish(&self, manifest: &BuildManifest, wanted: &Wanted<'_>) -> Result<String, Stop> {
+    pub(super) async fn publish(&self, manifest: &BuildManifest, looked: &Looked<'_>) -> Result<String, Stop> {
+        let wanted = &looked.wanted;
         let (step, api) = (wanted.step, &self.aws().await.api);
         let description = description(wanted.project, &manifest.build.number().to_string());
-        let mut latest = self.with_code(manifest, wanted).await?;
+        let mut latest = self.with_code(manifest, looked).await?;
         let mut tries = 1;
         let version = loop {
             match insistently(|| api.publish(step, &latest, &description)).await {
@@ -33,22 +34,28 @@ impl Functions<'_> {
                 Err(error) if error.kind() == ErrorKind::ConditionFailed && tries < TRIES => tries += 1,
                 Err(error) => return Err(of_aws(step, &error)),
             }
-            latest = self.settled(wanted, None).await?.0;
-            self.expect_code(wanted, &latest)?;
+            let now = self.settled(wanted, None).await?.0;
+            self.expect_only_code(wanted, &latest, &now)?;
+            latest = now;
         };
         let (seen, progress) = self.settled(wanted, Some(&version)).await?;
         if let Progress::Failed(why) = progress {
             return Err(failed(step, &format!("version {version} was published, and can't be called: {why}")));
         }
-        self.expect_code(wanted, &seen)?;
+        self.expect_only_code(wanted, &latest, &seen)?;
         self.tell(step, &format!("version {version} has the code of this build")).await?;
         Ok(version)
     }
 
-    /// The function, once it has the code.
-    async fn with_code(&self, manifest: &BuildManifest, wanted: &Wanted<'_>) -> Result<Seen, Stop> {
+    /// The function, once it has the code and is otherwise as it was looked at.
+    async fn with_code(&self, manifest: &BuildManifest, looked: &Looked<'_>) -> Result<Seen, Stop> {
+        let wanted = &looked.wanted;
         let (step, api) = (wanted.step, &self.aws().await.api);
         let (latest, progress) = self.settled(wanted, None).await?;
+        let was = looked.latest.as_ref().and_then(|seen| seen.config.revision_id.as_ref());
+        if was != latest.config.revision_id.as_ref() {
+            return Err(failed(step, "somebody changes it at the same time; it is left as it is"));
+        }
         if wanted.is_run_by(&latest) && progress == Progress::Ready {
             return Ok(latest);
         }
@@ -70,7 +77,7 @@ impl Functions<'_> {
         if let Progress::Failed(why) = progress {
             return Err(failed(step, &format!("Lambda doesn't take its code: {why}")));
         }
-        self.expect_code(wanted, &seen)?;
+        self.expect_only_code(wanted, &latest, &seen)?;
         Ok(seen)
     }
 
@@ -88,10 +95,17 @@ impl Functions<'_> {
         }
     }
 
-    fn expect_code(&self, wanted: &Wanted<'_>, seen: &Seen) -> Result<(), Stop> {
-        match wanted.is_run_by(seen) {
-            true => Ok(()),
-            false => Err(failed(wanted.step, "somebody else gave it other code meanwhile; it is left as it is")),
+    /// Refuses what isn't the build's code, or has other settings than before.
+    fn expect_only_code(&self, wanted: &Wanted<'_>, before: &Seen, now: &Seen) -> Result<(), Stop> {
+        if !wanted.is_run_by(now) {
+            return Err(failed(wanted.step, "somebody else gave it other code meanwhile; it is left as it is"));
+        }
+        match differences(&before.config, &now.config) {
+            none if none.is_empty() => Ok(()),
+            some => {
+                let what = format!("somebody else changed its {} meanwhile; it is left as it is", some.join(", "));
+                Err(failed(wanted.step, &what))
+            }
         }
     }
 

@@ -51,6 +51,7 @@ fn target(text: &str) -> Target {
 #[test]
 fn a_target_is_one_projects_own() {
     let others = |name: &str| Whose::Others(name.parse().unwrap());
+    let shared = |name: &str| Whose::Shared(name.parse().unwrap());
     let (own, nobodys) = (|| Whose::Own, || Whose::Nobodys);
     for (project, named, expected) in [
         ("hello", "service hello", own()),
@@ -61,15 +62,18 @@ fn a_target_is_one_projects_own() {
         ("hello", "service elsewhere/hello", nobodys()),
         ("hello", "service Hello", nobodys()),
         // Two projects' by what every project has; the other one's by its own list.
-        ("hello", "service hello-world", others("hello-world")),
-        ("hello-world", "service hello-world", others("hello")),
-        ("hello", "service hello-of-other", others("other")),
+        ("hello", "service hello-world", shared("hello-world")),
+        ("hello-world", "service hello-world", shared("hello")),
+        ("hello", "service hello-of-other", shared("other")),
         ("other", "service hello-of-other", own()),
         ("hello", "service legacy", own()),
         ("other", "service legacy", own()),
         ("hello-world", "service legacy", others("hello")),
         ("hello", "function production-hello", own()),
         ("hello", "function staging-hello", nobodys()),
+        // `shop` in `production-eu` has the same.
+        ("eu-shop", "function production-eu-shop", shared("shop")),
+        ("eu", "function production-eu", own()),
         ("hello", "function resize", own()),
         ("other", "function resize", others("hello")),
         ("hello", "schedule hello/nightly", own()),
@@ -88,16 +92,20 @@ fn a_target_is_one_projects_own() {
         ("hello", "files assets/v1", nobodys()),
         ("hello", "files assets", nobodys()),
         // The place of a project of this name holds all others' that are listed so.
-        ("v1", "files assets/v1", others("hello")),
+        ("v1", "files assets/v1", shared("hello")),
         ("hello", "files www.example.com", own()),
         ("other", "files www.example.com/other", own()),
         ("other", "files www.example.com/new", others("hello")),
     ] {
+        let (here, elsewhere) =
+            ("production".parse().unwrap(), ["staging", "production-eu"].map(|name| name.parse().unwrap()));
         let projects = ["hello", "hello-world", "other"].map(|name| name.parse().unwrap());
-        let (environment, project) = ("production".parse().unwrap(), project.parse().unwrap());
-        let whose = config().whose(&target(named), &environment, &project, &projects);
-        assert_eq!(whose, expected, "{project} {named}");
-        let none = TargetsConfig::default().whose(&target(named), &environment, &project, &projects);
+        let (shop, project) = ("shop".parse().unwrap(), project.parse().unwrap());
+        let all: Vec<_> =
+            projects.iter().map(|project| (&here, project)).chain(elsewhere.iter().map(|e| (e, &shop))).collect();
+        let whose = |config: &TargetsConfig| config.whose(&target(named), (&here, &project), &all);
+        assert_eq!(whose(&config()), expected, "{project} {named}");
+        let none = whose(&TargetsConfig::default());
         assert_eq!(none, Whose::Nobodys, "{named}");
     }
 }
@@ -115,6 +123,8 @@ fn patterns_are_checked_when_they_are_read() {
         (r#"{"each": {"schedules": ["a/b/{project}"]}}"#, "use [GROUP/]SCHEDULE"),
         (r#"{"each": {"rules": ["{project} "]}}"#, "use [BUS/]RULE"),
         (r#"{"each": {"files": ["{project}-*"]}}"#, "use BUCKET or BUCKET/PREFIX"),
+        (r#"{"each": {"files": ["{project}-site/x-*"]}}"#, "use BUCKET or BUCKET/PREFIX"),
+        (r#"{"each": {"files": ["{project}-site/{enviroment}"]}}"#, "use BUCKET or BUCKET/PREFIX"),
         (r#"{"each": {"files": ["{project}_site"]}}"#, "use BUCKET or BUCKET/PREFIX"),
         (r#"{"projects": {"a": {"files": ["B"]}}}"#, "use BUCKET or BUCKET/PREFIX"),
         (r#"{"projects": {"a": {"services": ["{name}"]}}}"#, "use [CLUSTER/]SERVICE"),
@@ -123,6 +133,15 @@ fn patterns_are_checked_when_they_are_read() {
     ] {
         let error = serde_json::from_str::<TargetsConfig>(text).unwrap_err().to_string();
         assert!(error.contains(problem), "{text}: {error}");
+    }
+    for (named, entry) in [
+        ("service apps/hello", "`hello` under `services`"),
+        ("service other/hello", "`other/hello` under `services`"),
+        ("rule default/placed", "`placed` under `rules`"),
+        ("function resize", "`resize` under `functions`"),
+        ("files site/v1", "`site/v1` under `files`"),
+    ] {
+        assert_eq!(target(named).entry(), entry);
     }
     let any = r#"{"projects": {"a": {"services": ["*", "other/*"], "schedules": ["{environment}/*"]}}}"#;
     assert!(serde_json::from_str::<TargetsConfig>(any).is_ok());

@@ -42,6 +42,18 @@ fn a_worker_without_its_key() {
 }
 
 #[test]
+fn a_worker_whose_configuration_is_none() {
+    let scratch = Scratch::new();
+    let planner = scratch.production("config/planner.json");
+    let sound = fs::read_to_string(&planner).unwrap();
+    fs::write(&planner, sound.replacen('{', r#"{"targets": {"each": {"services": ["web"]}},"#, 1)).unwrap();
+    let words = ["planner.json can't be used", "name {project} in it once", "correct that file"];
+    scratch.deploy().exits(1).explains(&words);
+    fs::write(&planner, sound).unwrap();
+    scratch.deploy().exits(0);
+}
+
+#[test]
 fn a_wrong_passphrase_or_none() {
     let scratch = Scratch::new();
     scratch.build();

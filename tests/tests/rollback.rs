@@ -21,7 +21,7 @@ fn after_three() -> Scratch {
 
 #[test]
 fn it_goes_back_to_what_was_deployed_before_and_further_back_each_time() {
-    let scratch = after_three();
+    let mut scratch = after_three();
     scratch.write("not-committed", "what is here doesn't matter");
     back(&scratch, "previous").exits(0).says("deployed build 0.2 of hello");
     back(&scratch, "previous").exits(0).says("deployed build 0.1 of hello");
@@ -33,6 +33,10 @@ fn it_goes_back_to_what_was_deployed_before_and_further_back_each_time() {
     let builds: Vec<_> = scratch.records().iter().map(|record| record["build"].clone()).collect();
     assert_eq!(builds, ["0.1", "0.2", "0.3", "0.2", "0.1"]);
     scratch.audit();
+    // On a narrow terminal, too.
+    scratch.set("COLUMNS", "40");
+    let told = scratch.ok(&["deployed"]).stdout;
+    assert!(told.lines().all(|line| line.len() <= 40), "{told}");
 }
 
 #[test]

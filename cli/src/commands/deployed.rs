@@ -10,6 +10,7 @@ use crate::config::EnvironmentArgs;
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
 use crate::gateway_client::ago;
+use crate::output::wrap;
 use crate::pipeline::drift::{self, Found};
 use crate::pipeline::events::outcome_text;
 use crate::pipeline::summary;
@@ -106,5 +107,6 @@ fn text(record: &DeploymentRecord, context: &Context) -> String {
         };
         let _ = writeln!(text, "  {}: {live}{outcome}", step.name);
     }
-    text
+    let width = context.out.width();
+    text.lines().map(|line| wrap(line, width, 0, 4) + "\n").collect()
 }

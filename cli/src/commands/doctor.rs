@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use manifest_schema::keys::{KeyError, SecretKey};
 use manifest_schema::trust::TrustedPolicy;
-use records::config::{GatewayConfig, LauncherConfig, RegistryConfig, WorkerConfig, WorkerRole};
+use records::config::{ConfigError, GatewayConfig, LauncherConfig, RegistryConfig, WorkerConfig, WorkerRole};
 use serde::Serialize;
 use signing::{KeySource, KmsKey};
 use store::{Access, Location, Store};
@@ -214,9 +214,8 @@ fn functions(context: &Context, environment: &Environment, gateway: &LambdaGatew
 fn local(context: &Context, production: &Path) -> Result<Vec<Check>, Failure> {
     let location = Location::Directory(production.to_owned());
     let mut checks = vec![store(context, "production store", &location, &Access::default()), worker()?];
-    let next = "run `airlock init`, which writes what is missing";
     match GatewayConfig::read(&production.join("config").join("gateway.json")) {
-        Err(error) => checks.push(Check::failed("gateway", &error.into(), next)),
+        Err(error) => checks.push(unusable("gateway", error)),
         Ok(config) => {
             checks.push(Check::ok("gateway", format!("local, in {}", production.display())));
             let workers = match config.launcher {
@@ -231,12 +230,21 @@ fn local(context: &Context, production: &Path) -> Result<Vec<Check>, Failure> {
                         let pushes = config.role == WorkerRole::Deployer;
                         checks.extend(config.registry.as_ref().filter(|_| pushes).map(registry));
                     }
-                    Err(error) => checks.push(Check::failed(name, &error.into(), next)),
+                    Err(error) => checks.push(unusable(name, error)),
                 }
             }
         }
     }
     Ok(checks)
+}
+
+/// A configuration that isn't there, or isn't one.
+fn unusable(name: &'static str, error: ConfigError) -> Check {
+    let next = match &error {
+        ConfigError::Unreadable { .. } => "run `airlock init`, which writes what is missing",
+        ConfigError::Malformed { .. } => "correct that file; docs/operations.md says what is in it",
+    };
+    Check::failed(name, &error.into(), next)
 }
 
 /// Where the deployer pushes images, and whether it has the password. The registry is not asked: this user is nobody there.

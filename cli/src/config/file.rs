@@ -7,7 +7,9 @@ use manifest_schema::manifest::Platform;
 use manifest_schema::names::{ArtifactName, EnvironmentName, ProjectName};
 use serde::Deserialize;
 use store::{BucketRules, Location};
+use toml::Spanned;
 
+use super::step::StepFields;
 use super::{StepConfig, WhenBusy};
 
 /// The whole file.
@@ -22,8 +24,11 @@ pub(crate) struct Config {
     /// What a build makes.
     #[serde(default)]
     pub(crate) artifacts: BTreeMap<ArtifactName, ArtifactConfig>,
+    /// What is done with it, in order, as it is written.
+    #[serde(default, rename = "deploy")]
+    written: Vec<Spanned<StepFields>>,
     /// What is done with it, in order.
-    #[serde(default)]
+    #[serde(skip)]
     pub(crate) deploy: Vec<StepConfig>,
     /// Reports about the build.
     #[serde(default)]
@@ -173,10 +178,16 @@ impl Config {
     /// # Errors
     /// With the line, if it is known, and what is wrong there.
     pub(crate) fn parse(text: &str) -> Result<Self, (Option<usize>, String)> {
-        toml::from_str(text).map_err(|error| {
-            let line = error.span().map(|span| 1 + text[..span.start.min(text.len())].matches('\n').count());
-            (line, error.message().trim().replace('\n', "; "))
-        })
+        let line = |at: usize| 1 + text[..at.min(text.len())].matches('\n').count();
+        let mut config: Self = toml::from_str(text).map_err(|error| {
+            let message = error.message().trim().replace('\n', "; ");
+            (error.span().map(|span| line(span.start)), message)
+        })?;
+        for step in std::mem::take(&mut config.written) {
+            let line = line(step.span().start);
+            config.deploy.push(step.into_inner().try_into().map_err(|problem| (Some(line), problem))?);
+        }
+        Ok(config)
     }
 }
 
@@ -212,6 +223,11 @@ mod tests {
                 "a terraform step has no cpu; it has variables",
             ),
             ("project = \"a\"\n[[deploy]]\nservice = \"s\"\ncpu = 256", 2, "containers is missing"),
+            (
+                "project = \"a\"\n[[deploy]]\nterraform = \"t\"\n\n[[deploy]]\nservice = \"s\"\n",
+                5,
+                "service s: a service step needs containers",
+            ),
             (
                 "project = \"a\"\n[[deploy]]\nservice = \"s\"\ncontainers = {}\ncommand = [\"x\"]",
                 2,

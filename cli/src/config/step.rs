@@ -16,8 +16,7 @@ use serde::de::{self, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 /// One `[[deploy]]`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(try_from = "StepFields")]
+#[derive(Debug, Clone)]
 pub(crate) enum StepConfig {
     /// Plan and apply a Terraform artifact.
     Terraform {
@@ -93,9 +92,9 @@ impl<'de> Deserialize<'de> for VariableConfig {
 /// All fields that a step of any kind can have, so that a mistake in one is told with its line.
 macro_rules! step_fields {
     ($($field:ident: $type:ty,)*) => {
-        #[derive(Deserialize)]
+        #[derive(Debug, Clone, Deserialize)]
         #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-        struct StepFields {
+        pub(crate) struct StepFields {
             $($field: Option<$type>,)*
         }
 
@@ -144,7 +143,7 @@ step_fields! {
 }
 
 /// One rule of a files step's headers.
-#[derive(Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct HeaderFields {
     path: PathPattern,
@@ -274,6 +273,21 @@ const KINDS: &[Kind] = &[
 ];
 
 impl StepFields {
+    /// What people call the step.
+    fn name(&self) -> Option<String> {
+        fn of(kind: &str, name: Option<&impl ToString>) -> Option<String> {
+            name.map(|name| format!("{kind} {}", name.to_string()))
+        }
+        // Of a task, the service is how it runs.
+        of("terraform", self.terraform.as_ref())
+            .or_else(|| of("task", self.task.as_ref()))
+            .or_else(|| of("service", self.service.as_ref()))
+            .or_else(|| of("files", self.files.as_ref()))
+            .or_else(|| of("schedule", self.schedule.as_ref()))
+            .or_else(|| of("rule", self.rule.as_ref()))
+            .or_else(|| of("function", self.function.as_ref()))
+    }
+
     /// The step of what starts tasks.
     fn scheduled(self, trigger: Trigger) -> Option<StepConfig> {
         Some(StepConfig::Schedule(ScheduleStep {
@@ -320,8 +334,9 @@ impl TryFrom<StepFields> for StepConfig {
     type Error = String;
 
     fn try_from(fields: StepFields) -> Result<Self, String> {
-        let kind = Kind::of(&fields.present())?;
-        (kind.step)(fields).ok_or_else(|| format!("a {} step is not complete", kind.name))
+        let name = fields.name().map(|name| format!("{name}: ")).unwrap_or_default();
+        let kind = Kind::of(&fields.present()).map_err(|problem| format!("{name}{problem}"))?;
+        (kind.step)(fields).ok_or_else(|| format!("{name}a {} step is not complete", kind.name))
     }
 }
 

@@ -191,4 +191,13 @@ fn the_doctor_is_content_with_what_init_made() {
     let found = told["checks"].as_array().unwrap().iter().find(|check| check["name"] == "registry");
     let expected = "images go to registry.example.com/{project}/{artifact}, as ci";
     assert_eq!(found.map(|check| &check["found"]), Some(&expected.into()), "{told:#}");
+
+    // What `init` has no part in, it can't mend.
+    fs::write(&deployer, text.replacen('{', r#"{"targets": {"each": {"services": ["web"]}},"#, 1)).unwrap();
+    let seen = world.transcript(&["doctor"]);
+    for words in
+        ["\"web\" is not a pattern of every project's targets: name {project} in it once", "next: correct that file"]
+    {
+        assert!(seen.contains(words), "{words}: {seen}");
+    }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use aws::{AwsError, ErrorKind};
 use manifest_schema::{Code, Reason};
+use records::config::ConfigError;
 use records::with_causes;
 
 use super::local::{WORKER, WORKER_VARIABLE};
@@ -24,6 +25,9 @@ pub enum LauncherError {
         /// What was found.
         path: PathBuf,
     },
+    /// It couldn't read what it has to know of itself.
+    #[error("the worker could not begin")]
+    Configuration(#[source] ConfigError),
     /// Its log can't be written.
     #[error("can't write the worker's log {path}")]
     Log {
@@ -71,7 +75,11 @@ impl LauncherError {
             }
             Self::Ecs(error) => error.is_temporary(),
             Self::NoCapacity { .. } => true,
-            Self::NoWorker { .. } | Self::NotAProgram { .. } | Self::Log { .. } | Self::NotPlaced { .. } => false,
+            Self::NoWorker { .. }
+            | Self::NotAProgram { .. }
+            | Self::Configuration(_)
+            | Self::Log { .. }
+            | Self::NotPlaced { .. } => false,
         }
     }
 
@@ -83,6 +91,7 @@ impl LauncherError {
             Self::NoCapacity { .. }
             | Self::NoWorker { .. }
             | Self::NotAProgram { .. }
+            | Self::Configuration(_)
             | Self::Log { .. }
             | Self::Spawn { .. } => false,
         }
@@ -106,6 +115,9 @@ impl LauncherError {
                 "it is tried again; subnets in more availability zones, or a higher quota, make it rarer".to_owned(),
             ),
             Self::NotPlaced { .. } => Some("look that the task definition is active and fits the cluster".to_owned()),
+            Self::Configuration(_) => Some(
+                "correct that file; docs/operations.md says what is in it, and `airlock doctor` checks it".to_owned(),
+            ),
             Self::NoWorker { .. } | Self::NotAProgram { .. } | Self::Log { .. } | Self::Spawn { .. } => None,
         }
     }
@@ -116,6 +128,7 @@ impl LauncherError {
             Self::NoCapacity { .. } => Code::TaskCapacity,
             Self::NoWorker { .. }
             | Self::NotAProgram { .. }
+            | Self::Configuration(_)
             | Self::Log { .. }
             | Self::Spawn { .. }
             | Self::Ecs(_)

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use manifest_schema::job::{Action, JobId, TaskId};
+use records::config::WorkerConfig;
 use records::task;
 use tokio::process::{Child, Command};
 
@@ -126,11 +127,13 @@ impl LocalLauncher {
 
     pub(super) async fn start(&self, job: JobId, action: Action) -> Result<Option<TaskId>, LauncherError> {
         self.ready()?;
-        let (out, err) = self.open_log(job)?;
         let config = match action {
             Action::Plan | Action::Drift => &self.planner,
             Action::Apply => &self.deployer,
         };
+        // Only its log would say so.
+        WorkerConfig::read(config).map_err(LauncherError::Configuration)?;
+        let (out, err) = self.open_log(job)?;
         let spawned = Command::new(&self.worker)
             .arg("--config")
             .arg(config)

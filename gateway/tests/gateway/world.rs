@@ -269,7 +269,16 @@ async fn store(path: PathBuf) -> Store {
 }
 
 fn gateway(sides: &Sides, path: &Path, worker: PathBuf, ambient: &Ambient) -> Gateway {
-    let (planner, deployer) = (path.join("planner.json"), path.join("deployer.json"));
+    // The worker that is started reads neither; that both could be read is looked at.
+    let [planner, deployer] = ["planner", "deployer"].map(|role| {
+        let config = serde_json::json!({
+            "role": role, "artifacts": "a", "production": "p", "roots": roots(), "key": "k.pem", "work": "w", "state": "s",
+            "place": {"account": "local", "region": "local"}, "cluster": "c", "deadlineSeconds": 60,
+        });
+        let file = path.join(format!("{role}.json"));
+        std::fs::write(&file, config.to_string()).unwrap();
+        file
+    });
     let variables = [("PATH", std::env::var_os("PATH").unwrap()), ("SECRET", "not for the worker".into())];
     let variables = variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     let surroundings = Surroundings { variables, program: None };

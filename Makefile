@@ -16,6 +16,9 @@ SOAK_SEEDS ?= 20
 SOAK_DURATION ?= 30m
 SOAK_CASES ?= 4096
 
+# How many tests run at the same time: most flows wait for programs and servers more than they compute.
+TEST_THREADS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
+
 # Tests and files of tests to go without, by parts of their names: only what somebody names is ever left out.
 # SKIP_TESTS=aws_provider is for machines where Terraform's AWS provider can't be had.
 SKIP_TESTS ?=
@@ -53,7 +56,7 @@ demo-tools:
 test: test-tools ## Run every test
 	@# With the tests: what they need of a dependency is compiled into programs, too, so that it is compiled once.
 	$(CARGO) build --workspace --bins --tests --locked
-	$(CARGO) nextest run --workspace --locked --no-fail-fast $(CHOSEN)
+	$(CARGO) nextest run --workspace --locked --no-fail-fast --test-threads $(TEST_THREADS) $(CHOSEN)
 	$(CARGO) test --doc --workspace --locked
 
 .PHONY: test-tools

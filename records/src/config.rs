@@ -193,6 +193,16 @@ pub enum ConfigError {
     },
 }
 
+impl ConfigError {
+    /// What a person can do about it.
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Self::Unreadable { .. } => "run `airlock init`, which writes what is missing",
+            Self::Malformed { .. } => "correct that file; docs/operations.md says what is in it",
+        }
+    }
+}
+
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }

@@ -212,8 +212,10 @@ fn what_somebody_else_changes_while_the_job_runs_is_left_alone() {
         .explains(&["function.failed", "function resize: somebody else changed its memorySize meanwhile"]);
     assert_eq!(world.live(&world.resize), at("1", 1));
     // And before a later step.
-    while_called("lambda:UpdateAlias", Failure::Late, &world.render, json!({"Timeout": 9}))
-        .explains(&["function.failed", "function render: somebody changed it since the plan was approved"]);
+    while_called("lambda:UpdateAlias", Failure::Late, &world.render, json!({"Timeout": 9})).explains(&[
+        "function.failed",
+        "function render: somebody, or what Terraform did, changed it since the plan was approved",
+    ]);
     assert_eq!((world.live(&world.resize), world.live(&world.render)), (at("2", 2), at("1", 1)));
     world.cloud.deploys().exits(0);
     assert_eq!(world.live(&world.render), at("2", 2));

@@ -24,7 +24,11 @@ fn a_build_deploys_only_to_what_is_its_projects() {
     let others = json!({"projects": {"shop": {"services": ["hello"]}}});
     refused(&world, others, "says that it is shop's: if hello may change it, too, list `hello` under `services`");
     let listed = json!({"each": {"services": ["{project}"]}, "projects": {"shop": {"services": ["*"]}}});
-    refused(&world, listed, "it is both hello's and shop's: list `hello` under `services` for hello there");
+    refused(
+        &world,
+        listed,
+        "says that it is shop's: if hello may change it, too, list `hello` under `services` for hello there",
+    );
     // Of two projects of this environment whose names fit, neither has it.
     world.next_policy(|policy| {
         let projects = &mut policy["environments"]["production"]["projects"];

@@ -6,7 +6,7 @@ use manifest_schema::deployment::StepOutcome;
 use manifest_schema::gates::Admission;
 use manifest_schema::job::Happening;
 use manifest_schema::manifest::Step;
-use manifest_schema::plan::FilesChange;
+use manifest_schema::plan::{FilesChange, ResourceAction, ResourceChange};
 use manifest_schema::statement::Outcome;
 
 use crate::apply::{Prepared, planned};
@@ -158,13 +158,23 @@ async fn one(
         }
         Step::Function(function) => {
             let approved = approved(&summary.functions, step, |change| change.function == function.function)?;
-            let of_terraform = summary.terraform.iter().flat_map(|terraform| &terraform.changes);
-            let changes_functions =
-                of_terraform.into_iter().any(|change| change.resource_type.starts_with("aws_lambda_"));
-            let approved = (approved, changes_functions);
+            let of_terraform = summary.terraform.as_ref().map_or(&[][..], |terraform| &terraform.changes);
+            let approved = (approved, of_terraform.iter().any(changes_functions));
             prepared.targets.functions.deploy(admission.manifest().manifest(), function, approved).await
         }
     }
+}
+
+/// Whether a change of Terraform's is one of something of Lambda. What else it changes may be a function, too, in a way that
+/// no plan says.
+fn changes_functions(change: &ResourceChange) -> bool {
+    let of_lambda = |beginning: &&str| change.resource_type.starts_with(*beginning);
+    ["aws_lambda_", "awscc_lambda_"].iter().any(of_lambda)
+        && match change.action {
+            ResourceAction::Create | ResourceAction::Update | ResourceAction::Delete => true,
+            ResourceAction::DeleteCreate | ResourceAction::CreateDelete => true,
+            ResourceAction::Read | ResourceAction::Forget | ResourceAction::Import | ResourceAction::Move => false,
+        }
 }
 
 /// What people agreed to of a step.
@@ -178,6 +188,26 @@ mod tests {
     use manifest_schema::{Code, Reason};
 
     use super::*;
+
+    #[test]
+    fn what_terraform_only_looks_at_or_moves_is_not_changed() {
+        for (kind, action, expected) in [
+            ("aws_lambda_function", ResourceAction::Update, true),
+            ("awscc_lambda_alias", ResourceAction::Create, true),
+            ("aws_lambda_function", ResourceAction::Read, false),
+            ("aws_lambda_function", ResourceAction::Move, false),
+            ("aws_s3_bucket", ResourceAction::Update, false),
+        ] {
+            let change = ResourceChange {
+                address: format!("{kind}.a"),
+                resource_type: kind.to_owned(),
+                action,
+                attributes: Vec::new(),
+                values: Default::default(),
+            };
+            assert_eq!(changes_functions(&change), expected, "{kind} {action:?}");
+        }
+    }
 
     #[test]
     fn what_is_worst_ends_the_job() {

@@ -41,11 +41,17 @@ fn problem(session: &Session, admission: &Admission, step: &Step) -> Option<Reas
     } else {
         format!("list {entry} for {project} there, or name another in the step")
     };
-    let what = match config.targets.whose(&target, (&session.request().environment, project), &all) {
+    let environment = &session.request().environment;
+    let what = match config.targets.whose(&target, (environment, project), &all) {
         Whose::Own => return None,
         Whose::Nobodys => format!("{says} doesn't say that it is {project}'s: {remedy}"),
         Whose::Others(other) => format!("{says} says that it is {other}'s: if {project} may change it, too, {remedy}"),
-        Whose::Shared(other) => format!("by {says} it is both {project}'s and {other}'s: {remedy}"),
+        Whose::Shared(of, other) if of == *environment => {
+            format!("by {says} it is both {project}'s and {other}'s: {remedy}")
+        }
+        Whose::Shared(of, other) => format!(
+            "by {says} it is {other}'s in {of}, too: name another in the step, or give each environment a configuration of its own"
+        ),
     };
     let what = format!("{step}: {what}");
     Some(Reason::new(Code::TargetForbidden, what))

@@ -240,10 +240,7 @@ fn local(context: &Context, production: &Path) -> Result<Vec<Check>, Failure> {
 
 /// A configuration that isn't there, or isn't one.
 fn unusable(name: &'static str, error: ConfigError) -> Check {
-    let next = match &error {
-        ConfigError::Unreadable { .. } => "run `airlock init`, which writes what is missing",
-        ConfigError::Malformed { .. } => "correct that file; docs/operations.md says what is in it",
-    };
+    let next = error.advice();
     Check::failed(name, &error.into(), next)
 }
 

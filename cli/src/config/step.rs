@@ -167,6 +167,8 @@ struct Kind {
     name: &'static str,
     needs: &'static [&'static str],
     may_have: &'static [&'static str],
+    /// What that field says.
+    named: fn(&StepFields) -> Option<String>,
     /// The step, if it has what it needs.
     step: fn(StepFields) -> Option<StepConfig>,
 }
@@ -175,6 +177,7 @@ struct Kind {
 const KINDS: &[Kind] = &[
     Kind {
         name: "terraform",
+        named: |fields| fields.terraform.as_ref().map(ToString::to_string),
         needs: &[],
         may_have: &["variables"],
         step: |fields| {
@@ -184,6 +187,7 @@ const KINDS: &[Kind] = &[
     },
     Kind {
         name: "task",
+        named: |fields| fields.task.as_ref().map(ToString::to_string),
         needs: &["service", "containers", "command"],
         may_have: &["cluster", "container", "timeout-seconds", "environment", "secrets"],
         step: |fields| {
@@ -202,6 +206,7 @@ const KINDS: &[Kind] = &[
     },
     Kind {
         name: "service",
+        named: |fields| fields.service.as_ref().map(ToString::to_string),
         needs: &["containers"],
         may_have: &["cluster", "group", "cpu", "memory", "desired-count", "environment", "secrets"],
         step: |fields| {
@@ -220,6 +225,7 @@ const KINDS: &[Kind] = &[
     },
     Kind {
         name: "files",
+        named: |fields| fields.files.as_ref().map(ToString::to_string),
         needs: &["bucket"],
         may_have: &["prefix", "headers", "delete"],
         step: |fields| {
@@ -234,6 +240,7 @@ const KINDS: &[Kind] = &[
     },
     Kind {
         name: "schedule",
+        named: |fields| fields.schedule.as_ref().map(ToString::to_string),
         needs: &["containers"],
         may_have: &["schedule-group", "cpu", "memory", "environment", "secrets"],
         step: |mut fields| {
@@ -243,6 +250,7 @@ const KINDS: &[Kind] = &[
     },
     Kind {
         name: "rule",
+        named: |fields| fields.rule.as_ref().map(ToString::to_string),
         needs: &["containers"],
         may_have: &["event-bus", "target", "cpu", "memory", "environment", "secrets"],
         step: |mut fields| {
@@ -253,6 +261,7 @@ const KINDS: &[Kind] = &[
     },
     Kind {
         name: "function",
+        named: |fields| fields.function.as_ref().map(ToString::to_string),
         needs: &["alias"],
         may_have: &["image", "zip", "alarms", "watch-seconds"],
         step: |fields| {
@@ -275,17 +284,7 @@ const KINDS: &[Kind] = &[
 impl StepFields {
     /// What people call the step.
     fn name(&self) -> Option<String> {
-        fn of(kind: &str, name: Option<&impl ToString>) -> Option<String> {
-            name.map(|name| format!("{kind} {}", name.to_string()))
-        }
-        // Of a task, the service is how it runs.
-        of("terraform", self.terraform.as_ref())
-            .or_else(|| of("task", self.task.as_ref()))
-            .or_else(|| of("service", self.service.as_ref()))
-            .or_else(|| of("files", self.files.as_ref()))
-            .or_else(|| of("schedule", self.schedule.as_ref()))
-            .or_else(|| of("rule", self.rule.as_ref()))
-            .or_else(|| of("function", self.function.as_ref()))
+        KINDS.iter().find_map(|kind| Some(format!("{} {}", kind.name, (kind.named)(self)?)))
     }
 
     /// The step of what starts tasks.

@@ -115,9 +115,7 @@ impl LauncherError {
                 "it is tried again; subnets in more availability zones, or a higher quota, make it rarer".to_owned(),
             ),
             Self::NotPlaced { .. } => Some("look that the task definition is active and fits the cluster".to_owned()),
-            Self::Configuration(_) => Some(
-                "correct that file; docs/operations.md says what is in it, and `airlock doctor` checks it".to_owned(),
-            ),
+            Self::Configuration(error) => Some(error.advice().to_owned()),
             Self::NoWorker { .. } | Self::NotAProgram { .. } | Self::Log { .. } | Self::Spawn { .. } => None,
         }
     }

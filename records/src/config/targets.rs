@@ -184,9 +184,8 @@ pub enum Whose {
     Nobodys,
     /// Listed for another.
     Others(ProjectName),
-    /// The project's and this other one's, so that it is neither's: both have it by what every project has, or it is listed
-    /// for the other.
-    Shared(ProjectName),
+    /// By what every project has, the project's and that of this one in this environment, so that it is neither's.
+    Shared(EnvironmentName, ProjectName),
 }
 
 impl Target {
@@ -267,19 +266,18 @@ impl TargetsConfig {
         if self.projects.get(project).is_some_and(|own| any(own, asks, Target::is_of)) {
             return Whose::Own;
         }
-        let has = any(&self.each, asks, Target::is_of);
         for (other, own) in self.projects.iter().filter(|(other, _)| *other != project) {
             let mut environments = all.iter().map(|(of, _)| *of).chain([environment]);
             if environments.any(|of| any(own, (of, other), Target::meets)) {
-                return if has { Whose::Shared(other.clone()) } else { Whose::Others(other.clone()) };
+                return Whose::Others(other.clone());
             }
         }
-        if !has {
+        if !any(&self.each, asks, Target::is_of) {
             return Whose::Nobodys;
         }
         let mut others = all.iter().filter(|other| **other != asks);
         let shared = others.find(|other| any(&self.each, **other, Target::meets));
-        shared.map_or(Whose::Own, |(_, other)| Whose::Shared((*other).clone()))
+        shared.map_or(Whose::Own, |(of, other)| Whose::Shared((*of).clone(), (*other).clone()))
     }
 }
 

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::follow::Followed;
 use super::judge::{End, Progress, Rollout};
 use super::logs::Logs;
+use super::running::Runs;
 use super::told::Told;
 use super::view::{RolloutState, ServiceView};
 use super::{Ecs, Looked, Now, of_aws, revise};
@@ -64,8 +65,11 @@ impl Ecs<'_> {
         let Some(begun) = self.begin((&looked, step), now).await? else {
             self.session.tell(format!("service {} runs this build already", step.service)).await?;
             let id = now.view.primary().map_or("", |primary| &primary.id);
-            if let Some(why) = self.other_images(&looked, step, manifest, id).await? {
-                return Err(failed(step, &why));
+            match self.what_runs(&looked, step, manifest, id).await? {
+                Runs::TheBuild => {}
+                Runs::Other(why) => return Err(Stop::Failed(because(step, Code::ServiceFailed, &why, &told))),
+                // It was changed by nobody now: a task may just be replaced.
+                Runs::Nothing(why) => self.session.tell(format!("service {}: {why}", step.service)).await?,
             }
             // Whatever becomes of the others, there is nothing to take back here.
             let _ = group.all_arrived().await;
@@ -96,12 +100,18 @@ impl Ecs<'_> {
         if let Some(fallen) = fallen(followed, step, told)? {
             return Ok(Some(fallen));
         }
-        if let Some(why) = self.other_images(looked, step, manifest, &rollout.id).await? {
-            return Ok(Some(Fallen { reason: because(step, Code::ServiceFailed, &why, told), by_ecs: None }));
-        }
-        let Err(why) = group.all_arrived().await else { return Ok(None) };
+        let failing = |why: &str| because(step, Code::ServiceFailed, why, told);
+        let reason = match self.what_runs(looked, step, manifest, &rollout.id).await? {
+            Runs::TheBuild => match group.all_arrived().await {
+                Ok(()) => return Ok(None),
+                Err(why) => goes_back_with_it(&step.service, &why),
+            },
+            // With as many tasks as before it would be the same.
+            Runs::Other(why) if rollout.scales => return Err(Stop::Failed(failing(&why))),
+            Runs::Other(why) | Runs::Nothing(why) => failing(&why),
+        };
         // That took time, in which somebody may have deployed something else.
-        let with_it = Fallen { reason: goes_back_with_it(&step.service, &why), by_ecs: None };
+        let with_it = Fallen { reason, by_ecs: None };
         match self.progress(&looked.named, rollout).await? {
             Progress::Over(end) => Ok(fallen(Followed::Ended(end), step, told)?.or(Some(with_it))),
             Progress::Rolling | Progress::GivenUp(_) => Ok(Some(with_it)),

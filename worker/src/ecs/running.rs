@@ -1,10 +1,12 @@
 //! What really runs: the images that tasks say they run, compared with the build's.
 
+use std::time::Duration;
+
 use manifest_schema::Digest;
 use manifest_schema::manifest::{BuildManifest, Revision, ServiceStep};
 use tokio::time::Instant;
 
-use super::follow::{GRACE, POLL, in_whatever_state};
+use super::follow::{POLL, in_whatever_state};
 use super::view::{ContainerView, TaskView};
 use super::{Ecs, Looked, of_aws};
 use crate::patience::insistently;
@@ -12,52 +14,61 @@ use crate::stop::Stop;
 
 /// Most tasks that are told one by one.
 const MOST_TOLD: usize = 5;
+/// How long none of a deployment's tasks may be seen to run: one that is being replaced is there again by then.
+const NONE_SEEN: Duration = Duration::from_secs(60);
+
+/// What the tasks of a deployment run that is complete.
+pub(super) enum Runs {
+    /// The build, all of them.
+    TheBuild,
+    /// Something else; what, as the end of a sentence about the service.
+    Other(String),
+    /// Nothing that could be seen; why, in the same way.
+    Nothing(String),
+}
 
 impl Ecs<'_> {
-    /// Why the tasks of a deployment that is complete are not what it is to run, if they aren't. That they are is told.
-    pub(super) async fn other_images(
+    /// Compares what runs with the build. That it is the build is told.
+    pub(super) async fn what_runs(
         &self,
         looked: &Looked<'_>,
         step: &ServiceStep,
         manifest: &BuildManifest,
         deployment: &str,
-    ) -> Result<Option<String>, Stop> {
-        let tasks = self.running(looked, deployment).await?;
-        if tasks.is_empty() && self.wants_tasks(looked, deployment).await? {
-            return Ok(Some("ECS calls its deployment complete, and tells of no task of it that runs".to_owned()));
-        }
+    ) -> Result<Runs, Stop> {
+        let begun = Instant::now();
+        let tasks = loop {
+            let tasks = self.running(looked, deployment).await?;
+            if !tasks.is_empty() {
+                break tasks;
+            }
+            let answer = insistently(|| self.api.service(&looked.named)).await.map_err(|error| of_aws(&error))?;
+            match in_whatever_state(&looked.named, answer.as_ref())?.deployment(deployment).map(|one| one.desired_count)
+            {
+                None => return Ok(Runs::Nothing("its deployment is gone".to_owned())),
+                Some(0) => break tasks,
+                Some(_) if begun.elapsed() < NONE_SEEN => tokio::time::sleep(POLL).await,
+                Some(_) => return Ok(Runs::Nothing(format!("for {NONE_SEEN:?} none of its tasks was seen to run"))),
+            }
+        };
         let revision = looked.wanted.revision;
         let mut problems: Vec<_> = tasks.iter().flat_map(|task| foreign_images(task, revision, manifest)).collect();
         if problems.is_empty() {
             let told = format!("service {}: {} running with the images of this build", step.service, tasks.len());
             self.session.tell(told).await?;
-            return Ok(None);
+            return Ok(Runs::TheBuild);
         }
         problems.truncate(MOST_TOLD);
-        Ok(Some(problems.join("; ")))
+        Ok(Runs::Other(problems.join("; ")))
     }
 
-    /// The tasks of a deployment that run. Not everybody at ECS knows of them at once.
+    /// The tasks of a deployment that run.
     async fn running(&self, looked: &Looked<'_>, deployment: &str) -> Result<Vec<TaskView>, Stop> {
-        let begun = Instant::now();
-        loop {
-            // What is done is done, whatever is wished by now.
-            let tasks =
-                insistently(|| self.api.tasks(&looked.named, "RUNNING")).await.map_err(|error| of_aws(&error))?;
-            let ours = |task: &TaskView| task.started_by == deployment && task.last_status == "RUNNING";
-            let tasks: Vec<_> = tasks.into_iter().filter(ours).collect();
-            if !tasks.is_empty() || begun.elapsed() > GRACE || !self.wants_tasks(looked, deployment).await? {
-                return Ok(tasks);
-            }
-            tokio::time::sleep(POLL).await;
-        }
-    }
-
-    /// Whether a deployment is there and is to have tasks.
-    async fn wants_tasks(&self, looked: &Looked<'_>, deployment: &str) -> Result<bool, Stop> {
-        let answer = insistently(|| self.api.service(&looked.named)).await.map_err(|error| of_aws(&error))?;
-        let seen = in_whatever_state(&looked.named, answer.as_ref())?;
-        Ok(seen.deployment(deployment).is_some_and(|one| one.desired_count > 0))
+        // What is done is done, whatever is wished by now.
+        let mut tasks =
+            insistently(|| self.api.tasks(&looked.named, "RUNNING")).await.map_err(|error| of_aws(&error))?;
+        tasks.retain(|task| task.started_by == deployment && task.last_status == "RUNNING");
+        Ok(tasks)
     }
 }
 

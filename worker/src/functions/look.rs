@@ -155,7 +155,9 @@ pub(super) fn differences(latest: &FunctionConfiguration, version: &FunctionConf
     let snap_start = |of: &FunctionConfiguration| of.snap_start().and_then(|said| said.apply_on.clone());
     let same = [
         ("architectures", a.architectures == b.architectures),
+        ("capacityProviderConfig", a.capacity_provider_config == b.capacity_provider_config),
         ("deadLetterConfig", a.dead_letter_config == b.dead_letter_config),
+        ("durableConfig", a.durable_config == b.durable_config),
         ("environment", variables(a) == variables(b)),
         ("ephemeralStorage", a.ephemeral_storage == b.ephemeral_storage),
         ("fileSystemConfigs", a.file_system_configs() == b.file_system_configs()),
@@ -168,6 +170,7 @@ pub(super) fn differences(latest: &FunctionConfiguration, version: &FunctionConf
         ("role", a.role == b.role),
         ("runtime", a.runtime == b.runtime),
         ("snapStart", snap_start(a) == snap_start(b)),
+        ("tenancyConfig", a.tenancy_config == b.tenancy_config),
         ("timeout", a.timeout == b.timeout),
         ("tracingConfig", a.tracing_config == b.tracing_config),
         ("vpcConfig", a.vpc_config == b.vpc_config),

@@ -110,7 +110,8 @@ impl<'a> Functions<'a> {
             return Err(failed(step, &what));
         }
         if !terraform_changes_functions && looked.change().revision != approved.revision {
-            return Err(failed(step, "somebody changed it since the plan was approved; it is left as it is"));
+            let by = if manifest.terraform().is_some() { "somebody, or what Terraform did," } else { "somebody" };
+            return Err(failed(step, &format!("{by} changed it since the plan was approved; plan again")));
         }
         let troubles = self.troubles(step).await?;
         if !looked.change().changes() {
@@ -140,7 +141,7 @@ impl<'a> Functions<'a> {
         }
         let wanted = self.wanted(manifest, step)?;
         let api = &self.aws().await.api;
-        let latest = self.ask(step, || api.function(step, None)).await?;
+        let latest = self.at_rest(step).await?;
         let alias = self.ask(step, || api.alias(step)).await?;
         let version = match &alias {
             Some(alias) => self.ask(step, || api.function(step, Some(&alias.version))).await?,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aws::ErrorKind;
-use manifest_schema::manifest::{BlobRef, BuildManifest, FunctionCode};
+use manifest_schema::manifest::{BlobRef, BuildManifest, FunctionCode, FunctionStep};
 use tokio::time::Instant;
 
 use super::api::{Code, Seen};
@@ -42,7 +42,8 @@ impl Functions<'_> {
         if let Progress::Failed(why) = progress {
             return Err(failed(step, &format!("version {version} was published, and can't be called: {why}")));
         }
-        self.expect_only_code(wanted, &latest, &seen)?;
+        // Its settings are those of the revision that was named.
+        self.expect_code(wanted, &seen)?;
         self.tell(step, &format!("version {version} has the code of this build")).await?;
         Ok(version)
     }
@@ -95,17 +96,37 @@ impl Functions<'_> {
         }
     }
 
+    fn expect_code(&self, wanted: &Wanted<'_>, seen: &Seen) -> Result<(), Stop> {
+        match wanted.is_run_by(seen) {
+            true => Ok(()),
+            false => Err(failed(wanted.step, "somebody else gave it other code meanwhile; it is left as it is")),
+        }
+    }
+
     /// Refuses what isn't the build's code, or has other settings than before.
     fn expect_only_code(&self, wanted: &Wanted<'_>, before: &Seen, now: &Seen) -> Result<(), Stop> {
-        if !wanted.is_run_by(now) {
-            return Err(failed(wanted.step, "somebody else gave it other code meanwhile; it is left as it is"));
-        }
+        self.expect_code(wanted, now)?;
         match differences(&before.config, &now.config) {
             none if none.is_empty() => Ok(()),
             some => {
                 let what = format!("somebody else changed its {} meanwhile; it is left as it is", some.join(", "));
                 Err(failed(wanted.step, &what))
             }
+        }
+    }
+
+    /// A function as it is, once Lambda no longer works at what it was told before: until then its `RevisionId` changes by
+    /// itself. One that never gets there is told as it is.
+    pub(super) async fn at_rest(&self, step: &FunctionStep) -> Result<Option<Seen>, Stop> {
+        let (begun, api) = (Instant::now(), &self.aws().await.api);
+        loop {
+            let seen = self.ask(step, || api.function(step, None)).await?;
+            let is_busy = seen.as_ref().is_some_and(|seen| progress(&seen.config) == Progress::UnderWay);
+            if !is_busy || begun.elapsed() > READY {
+                return Ok(seen);
+            }
+            self.session.may_go_on()?;
+            tokio::time::sleep(POLL).await;
         }
     }
 

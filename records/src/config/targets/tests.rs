@@ -51,7 +51,7 @@ fn target(text: &str) -> Target {
 #[test]
 fn a_target_is_one_projects_own() {
     let others = |name: &str| Whose::Others(name.parse().unwrap());
-    let shared = |name: &str| Whose::Shared(name.parse().unwrap());
+    let shared = |name: &str| Whose::Shared("production".parse().unwrap(), name.parse().unwrap());
     let (own, nobodys) = (|| Whose::Own, || Whose::Nobodys);
     for (project, named, expected) in [
         ("hello", "service hello", own()),
@@ -64,7 +64,7 @@ fn a_target_is_one_projects_own() {
         // Two projects' by what every project has; the other one's by its own list.
         ("hello", "service hello-world", shared("hello-world")),
         ("hello-world", "service hello-world", shared("hello")),
-        ("hello", "service hello-of-other", shared("other")),
+        ("hello", "service hello-of-other", others("other")),
         ("other", "service hello-of-other", own()),
         ("hello", "service legacy", own()),
         ("other", "service legacy", own()),
@@ -72,7 +72,11 @@ fn a_target_is_one_projects_own() {
         ("hello", "function production-hello", own()),
         ("hello", "function staging-hello", nobodys()),
         // `shop` in `production-eu` has the same.
-        ("eu-shop", "function production-eu-shop", shared("shop")),
+        (
+            "eu-shop",
+            "function production-eu-shop",
+            Whose::Shared("production-eu".parse().unwrap(), "shop".parse().unwrap()),
+        ),
         ("eu", "function production-eu", own()),
         ("hello", "function resize", own()),
         ("other", "function resize", others("hello")),

@@ -33,8 +33,15 @@ terraform_hint = install Terraform 1.4 or newer (https://developer.hashicorp.com
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
+# What people use; linking each of the others takes as long.
+PROGRAMS = --bin airlock --bin airlock-worker --bin airlock-leash --bin airlock-gateway
+
 .PHONY: build
 build: ## Build the release binaries
+	$(CARGO) build --release --locked $(PROGRAMS)
+
+.PHONY: build-all
+build-all:
 	$(CARGO) build --release --locked --bins
 
 .PHONY: demo
@@ -42,7 +49,7 @@ demo: demo-tools build ## Take an example service through the whole pipeline, on
 	AIRLOCK_BIN="$(TARGET)/release" sh examples/demo.sh
 
 .PHONY: demo-aws
-demo-aws: demo-tools server-tools build ## The same with production in an AWS account, played by servers on this machine
+demo-aws: demo-tools server-tools build-all ## The same with production in an AWS account, played by servers on this machine
 	$(call need,curl,install the package curl)
 	AIRLOCK_BIN="$(TARGET)/release" AIRLOCK_TOOLS="$(TARGET)/tools" sh examples/demo-aws.sh
 
@@ -106,14 +113,14 @@ advisories: ## Look for known vulnerabilities in our dependencies; needs cargo-d
 	$(CARGO) deny --workspace --locked check advisories
 
 .PHONY: bench
-bench: demo-tools build ## Measure start-up, first event, overhead over Terraform; large bundles; the gateway; hashing, memory, large manifests
+bench: demo-tools build-all ## Measure start-up, first event, overhead over Terraform; large bundles; the gateway; hashing, memory, large manifests
 	AIRLOCK_BIN="$(TARGET)/release" sh bench/pipeline.sh
 	AIRLOCK_BIN="$(TARGET)/release" sh bench/bundle.sh
 	AIRLOCK_BIN="$(TARGET)/release" sh bench/gateway.sh
 	AIRLOCK_BIN="$(TARGET)/release" sh bench/artifacts.sh
 
 .PHONY: bench-s3
-bench-s3: test-tools build ## Measure publishing to S3 and fetching from it, beside s5cmd, rclone and the AWS CLI
+bench-s3: test-tools build-all ## Measure publishing to S3 and fetching from it, beside s5cmd, rclone and the AWS CLI
 	@# Debian's names are those of the programs.
 	@for tool in rclone time; do \
 	  command -v $$tool >/dev/null || { \
@@ -123,7 +130,7 @@ bench-s3: test-tools build ## Measure publishing to S3 and fetching from it, bes
 	AIRLOCK_BIN="$(TARGET)/release" AIRLOCK_TOOLS="$(TARGET)/tools" sh bench/s3.sh
 
 .PHONY: bench-registry
-bench-registry: test-tools build ## Measure pushing an image into a registry, beside skopeo
+bench-registry: test-tools build-all ## Measure pushing an image into a registry, beside skopeo
 	$(call need,time,install the package time)
 	$(call need,curl,install the package curl)
 	AIRLOCK_BIN="$(TARGET)/release" sh bench/registry.sh
